@@ -1,0 +1,223 @@
+"""Every key string of the table, the timestamps in them, and the codes of the 24 conditions.
+
+Nothing else in the project builds a key. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+LOCATIONS: Final = {"L1": "on-site", "L2": "learning-space", "L3": "classroom", "L4": "home"}
+INTERVALS: Final = {"I1": "2.5", "I2": "5.0", "I3": "10.0"}
+TYPES: Final = {"S": "static", "D": "dynamic"}
+
+PROFILE: Final = "PROFILE"
+METADATA: Final = "METADATA"
+LOCATION_VERIFICATION: Final = "LOCATION_VERIFICATION"
+CONTENT_DELIVERY: Final = "CONTENT_DELIVERY"
+POST_SURVEY: Final = "POST_SURVEY"
+TALLY: Final = "TALLY"
+
+SESSION_PREFIX: Final = "SESSION#"
+CONSENT_PREFIX: Final = "CONSENT#"
+INTERVENTION_PREFIX: Final = "INTERVENTION#"
+ASSESSMENT_PREFIX: Final = "ASSESSMENT#"
+CONFLICT_PREFIX: Final = "CONFLICT#"
+PREPARED_PREFIX: Final = "EVENT#PREPARED#"
+
+STUDENT_DIRECTORY: Final = "DIRECTORY#students"
+SCHOOL_DIRECTORY: Final = "DIRECTORY#schools"
+STUDENTS_BY_TIME: Final = "STUDENTS"
+GRADING_QUEUE: Final = "QUEUE#grading"
+
+_STAMP = re.compile(r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|\+00:00)$")
+_SAFE = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
+
+
+class BadKey(ValueError):
+    """A value that cannot be part of a key; the message says which and why."""
+
+
+def stamp(moment: datetime) -> str:
+    """`YYYY-MM-DDTHH:MM:SSZ`, fixed width, so that timestamps sort as text.
+
+    Raises BadKey for a moment without a time zone.
+    """
+    if moment.tzinfo is None:
+        raise BadKey(f"timestamp {moment!r} has no time zone")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str) -> datetime:
+    """Read a stored timestamp; microseconds and `+00:00`, which other writers use, are accepted."""
+    found = _STAMP.match(text)
+    if not found:
+        raise BadKey(f"{text!r} is not a UTC timestamp like 2025-10-23T14:30:00Z")
+    try:
+        return datetime.fromisoformat(found[1] + (found[2] or "") + "+00:00")
+    except ValueError as fault:
+        raise BadKey(f"{text!r} is not a UTC timestamp: {fault}") from None
+
+
+def interval_key(minutes: float) -> str:
+    """The literal that stands for an interval in keys: `2.5`, `5.0` or `10.0`."""
+    text = f"{minutes:.1f}"
+    if text not in INTERVALS.values() or float(text) != minutes:
+        raise BadKey(f"interval {minutes!r} is not one of {', '.join(INTERVALS.values())}")
+    return text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Condition:
+    """One of the 24 cells: location x interval x intervention type."""
+
+    location: str
+    interval: str
+    type: str
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("location", self.location, LOCATIONS),
+            ("interval", self.interval, INTERVALS),
+            ("type", self.type, TYPES),
+        ):
+            if value not in known.values():
+                raise BadKey(f"{name} {value!r} is not one of {', '.join(known.values())}")
+
+    @classmethod
+    def from_code(cls, code: str) -> Condition:
+        """`L1-I1-D` -> on-site, 2.5, dynamic. Raises BadKey for any other text."""
+        parts = code.split("-")
+        if len(parts) != 3 or parts[0] not in LOCATIONS or parts[1] not in INTERVALS or parts[2] not in TYPES:
+            raise BadKey(f"condition {code!r} is not a code like L1-I1-D")
+        return cls(LOCATIONS[parts[0]], INTERVALS[parts[1]], TYPES[parts[2]])
+
+    @property
+    def code(self) -> str:
+        return "-".join(
+            next(short for short, long in known.items() if long == value)
+            for known, value in ((LOCATIONS, self.location), (INTERVALS, self.interval), (TYPES, self.type))
+        )
+
+    @property
+    def minutes(self) -> float:
+        return float(self.interval)
+
+    @property
+    def arm(self) -> str:
+        """Interval x type, what is balanced inside a location: `I1-D`."""
+        return self.code.split("-", 1)[1]
+
+
+CONDITIONS: Final = tuple(
+    Condition(location, interval, kind)
+    for location in LOCATIONS.values()
+    for interval in INTERVALS.values()
+    for kind in TYPES.values()
+)
+
+
+def _part(name: str, value: str) -> str:
+    if not _SAFE.match(value):
+        raise BadKey(f"{name} {value!r} has characters that a key may not hold")
+    return value
+
+
+def student(student_id: str) -> str:
+    return f"STUDENT#{_part('student_id', student_id)}"
+
+
+def session(session_id: str) -> str:
+    return f"SESSION#{_part('session_id', session_id)}"
+
+
+def student_session(start: datetime) -> str:
+    """The GSI2 sort key of a session."""
+    return f"{SESSION_PREFIX}{stamp(start)}"
+
+
+def condition(cell: Condition) -> str:
+    return f"CONDITION#{cell.location}#{cell.interval}#{cell.type}"
+
+
+def location(key: str) -> str:
+    if key not in LOCATIONS.values():
+        raise BadKey(f"location {key!r} is not one of {', '.join(LOCATIONS.values())}")
+    return f"LOCATION#{key}"
+
+
+def intervention_type(kind: str) -> str:
+    if kind not in TYPES.values():
+        raise BadKey(f"intervention type {kind!r} is not one of {', '.join(TYPES.values())}")
+    return f"INTERVENTION#{kind}"
+
+
+def day(when: date) -> str:
+    return f"DATE#{when:%Y-%m-%d}"
+
+
+def intervention(start: datetime, segment_id: int) -> str:
+    return f"{INTERVENTION_PREFIX}{stamp(start)}#{segment_id}"
+
+
+def assessment(kind: str, start: datetime) -> str:
+    if kind not in ("baseline", "final"):
+        raise BadKey(f"assessment type {kind!r} is not baseline or final")
+    return f"{ASSESSMENT_PREFIX}{kind}#{stamp(start)}"
+
+
+def prepared_question(segment_id: int) -> str:
+    return f"{PREPARED_PREFIX}{segment_id}"
+
+
+def conflict(at: datetime, submission_id: str) -> str:
+    return f"{CONFLICT_PREFIX}{stamp(at)}#{_part('submission_id', submission_id)}"
+
+
+def consent_event(at: datetime, event_id: str) -> str:
+    return f"{CONSENT_PREFIX}{stamp(at)}#{_part('event_id', event_id)}"
+
+
+def allocation(location_key: str) -> str:
+    location(location_key)
+    return f"ALLOCATION#{location_key}"
+
+
+def allocation_entry(at: datetime, session_id: str) -> str:
+    return f"{stamp(at)}#{_part('session_id', session_id)}"
+
+
+def statistics(cell: Condition) -> str:
+    return f"STATS#{condition(cell)}"
+
+
+def aggregate(month: date) -> str:
+    """`AGGREGATE#2025-10-01_2025-10-31` for any day of October 2025."""
+    first = month.replace(day=1)
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return f"AGGREGATE#{first:%Y-%m-%d}_{last:%Y-%m-%d}"
+
+
+def school_id(name: str) -> str:
+    """An opaque id for a school, so that names stay out of keys and URLs; case and spacing do not matter."""
+    plain = " ".join(name.casefold().split())
+    return hashlib.sha256(f"school:{plain}".encode()).hexdigest()[:16]
+
+
+def school(school: str) -> str:
+    """The GSI1 partition of a school's students."""
+    return f"SCHOOL#{_part('school', school)}"
+
+
+def consent_state(state: str) -> str:
+    """The GSI3 partition of the students in a state of consent."""
+    return f"CONSENT_STATE#{_part('consent state', state)}"
+
+
+def queued(at: datetime, session_id: str, name: str) -> str:
+    """The sort key of a piece of grading that waits: oldest first."""
+    return f"{stamp(at)}#{_part('session_id', session_id)}#{_part('name', name)}"

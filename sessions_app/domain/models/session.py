@@ -1,0 +1,191 @@
+"""An experimental session.
+
+PK SESSION#<id>  SK METADATA
+GSI1 CONDITION#<location>#<interval>#<type> / <start>    GSI2 STUDENT#<id> / SESSION#<start>
+GSI3 LOCATION#<location> / <start>                       GSI4 INTERVENTION#<type> / <start>
+GSI5 DATE#<day in UTC> / <start>
+
+All that happens in a session shares its partition, so that one query reads it whole. The item itself is
+copied into five indexes: it is written when a stage of the session ends, not for every answer.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from pynamodb.pagination import ResultIterator
+
+from .. import keys
+from .base import Count, Flag, InvalidField, Item, Map, Number, Seconds, Text, TextList, Timestamp
+
+STATES = ("running", "completed", "abandoned", "withdrawn")
+FLAGS = (
+    "ai_fallback",
+    "offline_tutor",
+    "location_override",
+    "resumed",
+    "long_pause",
+    "short_answer",
+    "timing_deviation",
+    "intervention_count_mismatch",
+    "late_sync",
+    "human_regraded",
+    "condition_override",
+)
+
+
+class ExperimentalCondition(Map):
+    location = Text(choices=keys.LOCATIONS.values())
+    location_name = Text()
+    interval_minutes = Number()
+    intervention_type = Text(choices=keys.TYPES.values())
+    condition_code = Text()
+
+
+class Timeline(Map):
+    session_start = Timestamp()
+    session_end = Timestamp(null=True)
+    total_duration_seconds = Seconds(null=True)
+    content_duration_seconds = Seconds(null=True)
+    intervention_duration_seconds = Seconds(null=True)
+    assessment_duration_seconds = Seconds(null=True)
+
+
+class CompletionStatus(Map):
+    completed = Flag()
+    location_verified = Flag()
+    baseline_completed = Flag()
+    content_completed = Flag()
+    interventions_completed = Number(least=0, most=4, whole=True)
+    final_assessment_completed = Flag()
+    post_survey_completed = Flag()
+
+
+class StudentMetadata(Map):
+    age = Number(least=5, most=120, whole=True)
+    grade = Number(least=1, most=16, whole=True)
+    richmond_resident = Flag()
+    prior_knowledge_score = Number(least=0, null=True)
+
+
+class Allocation(Map):
+    """How the condition was drawn (an addition): by balance, or set by a person with a reason."""
+
+    method = Text(choices=("balanced", "override"))
+    reason = Text(null=True, longest=500)
+    by = Text(null=True)
+
+
+class SessionRecordMetadata(Map):
+    created_at = Timestamp()
+    updated_at = Timestamp()
+    version = Count()
+    data_quality_flags = TextList()
+    simulated = Flag(null=True)
+
+
+class Session(Item, discriminator="session"):
+    session_id = Text()
+    student_id = Text()
+    student_code = Text(null=True)
+    facilitator = Text(null=True)
+    state = Text(choices=STATES, null=True)
+    experimental_condition = ExperimentalCondition()
+    timeline = Timeline()
+    completion_status = CompletionStatus()
+    student_metadata = StudentMetadata()
+    allocation = Allocation(null=True)
+    content_id = Text(null=True)
+    metadata = SessionRecordMetadata()
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        session_id: str,
+        student_id: str,
+        condition: keys.Condition,
+        start: datetime,
+        **attributes: Any,
+    ) -> Session:
+        at = keys.stamp(start)
+        return cls(
+            PK=keys.session(session_id),
+            SK=keys.METADATA,
+            GSI1PK=keys.condition(condition),
+            GSI1SK=at,
+            GSI2PK=keys.student(student_id),
+            GSI2SK=keys.student_session(start),
+            GSI3PK=keys.location(condition.location),
+            GSI3SK=at,
+            GSI4PK=keys.intervention_type(condition.type),
+            GSI4SK=at,
+            GSI5PK=keys.day(keys.moment(at).date()),
+            GSI5SK=at,
+            session_id=session_id,
+            student_id=student_id,
+            **attributes,
+        )
+
+    @property
+    def condition(self) -> keys.Condition:
+        return keys.Condition.from_code(self.experimental_condition.condition_code)
+
+    @property
+    def start(self) -> datetime:
+        return self.timeline.session_start
+
+    @classmethod
+    def whole(cls, session_id: str) -> list[Item]:
+        """Access pattern 1: everything of a session in one consistent query."""
+        return list(Item.query(keys.session(session_id), consistent_read=True))
+
+    @classmethod
+    def of_condition(cls, condition: keys.Condition, **paging: Any) -> ResultIterator[Item]:
+        """Access pattern 2, newest first."""
+        return Item.by_condition.query(keys.condition(condition), scan_index_forward=False, **paging)
+
+    @classmethod
+    def of_student(cls, student_id: str, **paging: Any) -> ResultIterator[Item]:
+        """Access pattern 3, newest first; the profile shares the partition and is kept out by the prefix."""
+        return Item.by_student.query(
+            keys.student(student_id),
+            Item.GSI2SK.startswith(keys.SESSION_PREFIX),
+            scan_index_forward=False,
+            **paging,
+        )
+
+    @classmethod
+    def at_location(cls, location: str, **paging: Any) -> ResultIterator[Item]:
+        """Access pattern 4, newest first."""
+        return Item.by_location.query(keys.location(location), scan_index_forward=False, **paging)
+
+    @classmethod
+    def of_type(cls, kind: str, **paging: Any) -> ResultIterator[Item]:
+        """Sessions of an intervention type, newest first; interventions share the index and are filtered."""
+        return Item.by_type.query(
+            keys.intervention_type(kind),
+            filter_condition=Item.entity_type == Session,
+            scan_index_forward=False,
+            **paging,
+        )
+
+    @classmethod
+    def on_day(cls, day: date, **paging: Any) -> ResultIterator[Item]:
+        """Access pattern 6: one UTC day, newest first."""
+        return Item.by_day.query(keys.day(day), scan_index_forward=False, **paging)
+
+    def check(self) -> None:
+        told = self.experimental_condition
+        try:
+            condition = keys.Condition.from_code(told.condition_code)
+        except keys.BadKey as fault:
+            raise InvalidField("experimental_condition.condition_code", f"is unknown: {fault}") from None
+        if told.interval_minutes != condition.minutes:
+            raise InvalidField("experimental_condition.interval_minutes", f"is not that of {condition.code}")
+        if (told.location, told.intervention_type) != (condition.location, condition.type):
+            raise InvalidField("experimental_condition", f"does not agree with its code {condition.code}")
+        strange = [flag for flag in self.metadata.data_quality_flags if flag not in FLAGS]
+        if strange:
+            raise InvalidField("metadata.data_quality_flags", f"has unknown flags: {', '.join(strange)}")

@@ -1,0 +1,185 @@
+"""A student: the profile, and the entry by which staff find it again.
+
+Profile    PK STUDENT#<id>            SK PROFILE   GSI2 STUDENT#<id> / PROFILE
+Directory  PK DIRECTORY#students      SK <code>    GSI1 SCHOOL#<school id> / <code>
+           GSI3 CONSENT_STATE#<state> / <created>  GSI5 STUDENTS / <created>
+School     PK DIRECTORY#schools       SK <school id>
+
+A student has no name here: an id, and a short code that can be read aloud. The directory entry makes the
+code unique (its put is conditional) and lets lists be served by a query; a school's name stays out of keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynamodb.pagination import ResultIterator
+
+from .. import keys
+from .base import Count, Flag, InvalidField, Item, Map, Number, Text, TextList, Timestamp
+
+CONSENT_STATES = ("complete", "missing_permission", "missing_assent", "refused", "withdrawn")
+DEPTHS = ("overview", "moderate", "deep")
+STYLES = ("visual", "auditory", "visual-auditory", "reading", "hands-on")
+
+
+class Demographics(Map):
+    age = Number(least=5, most=120, whole=True)
+    grade_level = Number(least=1, most=16, whole=True)
+    school = Text(longest=120)
+    richmond_resident = Flag()
+
+
+class LearningProfile(Map):
+    depth_preference = Text(choices=DEPTHS)
+    learning_style = Text(choices=STYLES)
+    prior_knowledge_topics = TextList()
+
+
+class FormRecord(Map):
+    """Which exact text was agreed to."""
+
+    form_id = Text()
+    version = Text()
+    sha256 = Text(pattern=r"[0-9a-f]{64}")
+    event_id = Text()
+    given_at = Timestamp()
+
+
+class ConsentData(Map):
+    """The current state of consent; the events that led to it are kept beside the profile.
+
+    `state`, `permission`, `assent` and `withdrawn_at` are additions to the schema.
+    """
+
+    parent_consent = Flag()
+    student_assent = Flag()
+    irb_consent_date = Timestamp(null=True)
+    data_sharing_consent = Flag()
+    state = Text(choices=CONSENT_STATES, null=True)
+    permission = FormRecord(null=True)
+    assent = FormRecord(null=True)
+    withdrawn_at = Timestamp(null=True)
+
+
+class ProfileMetadata(Map):
+    created_at = Timestamp()
+    updated_at = Timestamp()
+    total_sessions = Count()
+    conditions_completed = TextList()
+    created_by = Text(null=True)
+    simulated = Flag(null=True)
+
+
+class Student(Item, discriminator="student_profile"):
+    student_id = Text()
+    student_code = Text(null=True, pattern=r"[a-z]+-[a-z]+-\d+")
+    demographics = Demographics()
+    learning_profile = LearningProfile()
+    consent_data = ConsentData()
+    metadata = ProfileMetadata()
+
+    @classmethod
+    def new(cls, *, student_id: str, **attributes: Any) -> Student:
+        key = keys.student(student_id)
+        return cls(
+            PK=key, SK=keys.PROFILE, GSI2PK=key, GSI2SK=keys.PROFILE, student_id=student_id, **attributes
+        )
+
+    @classmethod
+    def by_id(cls, student_id: str) -> Student:
+        """Raises Student.DoesNotExist."""
+        return cls.get(keys.student(student_id), keys.PROFILE, consistent_read=True)
+
+    @classmethod
+    def with_sessions(cls, student_id: str) -> list[Item]:
+        """The profile and every session of a student in one query of GSI2, oldest session first."""
+        return list(Item.by_student.query(keys.student(student_id)))
+
+    @property
+    def is_adult(self) -> bool:
+        return self.demographics.age >= 18
+
+    @classmethod
+    def consent_in_force(cls) -> Any:
+        """The condition that every write of a participant's data carries: an adult consents alone."""
+        consent = cls.consent_data
+        withdrawn: Any = consent.withdrawn_at
+        permitted = (consent.parent_consent == True) | (cls.demographics.age >= 18)  # noqa: E712
+        return permitted & (consent.student_assent == True) & withdrawn.does_not_exist()  # noqa: E712
+
+    def has_consent(self) -> bool:
+        """The same rule, for what is already read."""
+        consent = self.consent_data
+        permitted = consent.parent_consent or self.is_adult
+        return bool(permitted and consent.student_assent and consent.withdrawn_at is None)
+
+    def check(self) -> None:
+        unknown = [code for code in self.metadata.conditions_completed if not _is_condition(code)]
+        if unknown:
+            raise InvalidField("metadata.conditions_completed", f"has unknown conditions: {unknown}")
+
+
+def _is_condition(code: str) -> bool:
+    try:
+        keys.Condition.from_code(code)
+    except keys.BadKey:
+        return False
+    return True
+
+
+class DirectoryEntry(Item, discriminator="student_directory_entry"):
+    student_id = Text()
+    student_code = Text(pattern=r"[a-z]+-[a-z]+-\d+")
+    school = Text(longest=120)
+    consent_state = Text(choices=CONSENT_STATES)
+    created_at = Timestamp()
+    simulated = Flag(null=True)
+
+    @classmethod
+    def of(cls, student: Student) -> DirectoryEntry:
+        state, created = student.consent_data.state, keys.stamp(student.metadata.created_at)
+        return cls(
+            PK=keys.STUDENT_DIRECTORY,
+            SK=student.student_code,
+            GSI1PK=keys.school(keys.school_id(student.demographics.school)),
+            GSI1SK=student.student_code,
+            GSI3PK=keys.consent_state(state),
+            GSI3SK=created,
+            GSI5PK=keys.STUDENTS_BY_TIME,
+            GSI5SK=created,
+            student_id=student.student_id,
+            student_code=student.student_code,
+            school=student.demographics.school,
+            consent_state=state,
+            created_at=student.metadata.created_at,
+            simulated=student.metadata.simulated,
+        )
+
+    @classmethod
+    def newest_first(cls, **paging: Any) -> ResultIterator[Item]:
+        return Item.by_day.query(keys.STUDENTS_BY_TIME, scan_index_forward=False, **paging)
+
+    @classmethod
+    def of_school(cls, school_id: str, **paging: Any) -> ResultIterator[Item]:
+        return Item.by_condition.query(keys.school(school_id), **paging)
+
+    @classmethod
+    def in_state(cls, state: str, **paging: Any) -> ResultIterator[Item]:
+        return Item.by_location.query(keys.consent_state(state), scan_index_forward=False, **paging)
+
+    @classmethod
+    def with_code(cls, prefix: str, **paging: Any) -> ResultIterator[Item]:
+        return Item.query(keys.STUDENT_DIRECTORY, Item.SK.startswith(prefix), **paging)
+
+
+class School(Item, discriminator="school"):
+    name = Text(longest=120)
+
+    @classmethod
+    def named(cls, name: str) -> School:
+        return cls(PK=keys.SCHOOL_DIRECTORY, SK=keys.school_id(name), name=name)
+
+    @classmethod
+    def all(cls) -> list[Item]:
+        return list(Item.query(keys.SCHOOL_DIRECTORY))
