@@ -1,0 +1,222 @@
+"""What a content package is made of: frozen models; `content.py` loads them and checks how they fit."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+LocationType = Literal["on-site", "learning-space", "classroom", "home"]
+FormKind = Literal["parental_permission", "assent", "adult_consent", "child_assent"]
+
+# The most a short answer's criterion, or all items together, can be worth.
+TOTAL_POINTS: Final = 15
+
+
+def _question(text: str) -> str:
+    if not text.endswith("?"):
+        raise ValueError('does not end in "?"')
+    return text
+
+
+def _clause(text: str) -> str:
+    if text[-1] in ".,;:!?":
+        raise ValueError("is an opening clause: no punctuation at its end")
+    return text
+
+
+def _file_name(text: str) -> str:
+    if text != Path(text).name or text.startswith("."):
+        raise ValueError("is the name of a file in media/, without folders")
+    return text
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Question = Annotated[Text, AfterValidator(_question)]
+Clause = Annotated[Text, AfterValidator(_clause)]
+FileName = Annotated[Text, AfterValidator(_file_name)]
+Cue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, to_lower=True)]
+Cues = Annotated[tuple[Cue, ...], Field(min_length=1)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KeyConcept(_Model):
+    """`phrase` can follow "about"; `cues` (lower case) are the words that show an answer touches it."""
+
+    phrase: Text
+    cues: Cues
+
+
+class Segment(_Model):
+    """One part of the content. `narration` is plain paragraphs; media are file names inside media/.
+
+    `framing` has, for each kind of place, a clause that a comma and a question can follow.
+    """
+
+    segment_id: int
+    title: Text
+    summary: Text
+    duration_seconds: int = Field(gt=0)
+    key_concepts: tuple[KeyConcept, ...] = Field(min_length=1)
+    narration: Text
+    static_questions: tuple[Question, Question, Question]
+    framing: dict[LocationType, Clause]
+    audio: FileName | None = None
+    video: FileName | None = None
+    captions: FileName | None = None
+
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        return tuple(" ".join(block.split()) for block in re.split(r"\n\s*\n", self.narration))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """For captions: one sentence each, in order."""
+        return tuple(each for text in self.paragraphs for each in re.split(r"(?<=[.!?])\s+", text))
+
+    @property
+    def word_count(self) -> int:
+        return len(self.narration.split())
+
+
+class Criterion(_Model):
+    """One line of a rubric: `points` is its own maximum; `cues` (lower case) are for the offline grader."""
+
+    name: Slug
+    description: Text
+    points: float = Field(gt=0, le=TOTAL_POINTS)
+    cues: Cues
+
+
+class AssessmentItem(_Model):
+    question_id: Slug
+    question_text: Text
+    question_type: Literal["multiple_choice", "short_answer"]
+    points: int = Field(gt=0)
+    difficulty: Literal["easy", "medium", "hard"]
+    options: tuple[Text, ...] = ()
+    correct_answer: Text | None = None
+    rubric: tuple[Criterion, ...] = ()
+
+
+class SurveyOption(NamedTuple):
+    """A pair, so that a field's options can serve as a form's choices as they are."""
+
+    value: str
+    label: str
+
+
+class SurveyField(_Model):
+    name: str
+    kind: Literal["rating", "yes_no", "choice", "text"]
+    label: Text
+    required: bool
+    low_label: Text | None = None
+    high_label: Text | None = None
+    options: tuple[SurveyOption, ...] = ()
+
+
+class SurveyGroup(_Model):
+    name: str
+    title: Text
+    fields: tuple[SurveyField, ...]
+
+
+class Location(_Model):
+    """A place of the study; the geofence (degrees and meters) only where the method is GPS."""
+
+    code: str
+    key: str
+    name: Text
+    address: Text
+    method: Literal["GPS", "QR_code", "honor_system"]
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+    radius_meters: float | None = Field(default=None, ge=10, le=5000)
+
+
+class FormBlock(NamedTuple):
+    """A piece of a form for the page: a list has one line an entry, the others have one line."""
+
+    kind: Literal["heading", "list", "paragraph"]
+    lines: tuple[str, ...]
+
+
+class ConsentForm(_Model):
+    kind: FormKind
+    form_id: Text
+    version: Text
+    title: Text
+    text: Text
+
+    @property
+    def sha256(self) -> str:
+        """What a signature is bound to: SHA-256 hex of the text without white space around it."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def blocks(self) -> tuple[FormBlock, ...]:
+        return tuple(_block(each.strip()) for each in re.split(r"\n\s*\n", self.text))
+
+
+class Review(_Model):
+    """What people still have to look at before a study uses the package."""
+
+    reviewed: bool
+    forms_approved: bool
+    note: Text
+    new_items: tuple[str, ...] = ()
+    locations_to_set: tuple[LocationType, ...] = ()
+
+
+class Manifest(_Model):
+    content_id: Text
+    content_version: Text
+    topic: Text
+    content_topic: Text
+    duration_seconds: int = Field(gt=0)
+    difficulty_level: Text
+    language: Text
+    assessment_version: Text
+    survey_version: Text
+    static_question_set: Text
+    review: Review
+
+
+class Package(Manifest):
+    """A whole, valid package. The look-ups raise KeyError for what it does not hold."""
+
+    segments: tuple[Segment, ...]
+    assessment: tuple[AssessmentItem, ...]
+    survey: tuple[SurveyGroup, ...]
+    locations: tuple[Location, ...]
+    forms: tuple[ConsentForm, ...]
+    folder: Path
+
+    def segment(self, segment_id: int) -> Segment:
+        return {each.segment_id: each for each in self.segments}[segment_id]
+
+    def item(self, question_id: str) -> AssessmentItem:
+        return {each.question_id: each for each in self.assessment}[question_id]
+
+    def location(self, key: str) -> Location:
+        return {each.key: each for each in self.locations}[key]
+
+    def form(self, kind: str) -> ConsentForm:
+        return {str(each.kind): each for each in self.forms}[kind]
+
+
+def _block(text: str) -> FormBlock:
+    lines = text.split("\n")
+    if text.startswith("#"):
+        return FormBlock("heading", (text.lstrip("# "),))
+    if all(line.startswith("- ") for line in lines):
+        return FormBlock("list", tuple(line[2:] for line in lines))
+    return FormBlock("paragraph", (" ".join(lines),))
