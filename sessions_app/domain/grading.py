@@ -1,0 +1,218 @@
+"""Scoring what cannot be scored at once: short answers by rubric, dialogue answers by quality.
+
+A worker takes tasks from the queue, oldest first. Storing the scores and deleting the task are one
+transaction, so an answer is scored once however often the worker is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from . import keys, scoring
+from .content import Package
+from .models import Assessment, GradingTask, Intervention, Item
+from .models.transaction import Refused, Transaction
+from .run import ConsentNotInForce, Run, SessionNotFound, commit
+from .tutor import (
+    Concept,
+    Criterion,
+    GradeRequest,
+    InterventionRating,
+    RatedExchange,
+    RatingRequest,
+    RubricGrade,
+    Tutor,
+    TutorFailed,
+)
+
+LONGEST_WAIT = timedelta(hours=1)
+
+
+def due(now: datetime) -> Iterator[GradingTask]:
+    """Tasks that may be worked on now, oldest first."""
+    for item in Item.query(keys.GRADING_QUEUE, consistent_read=True):
+        if isinstance(item, GradingTask) and item.not_before <= now:
+            yield item
+
+
+def work(task: GradingTask, *, package: Package, tutor: Tutor, now: datetime) -> bool:
+    """Score one task. False when it has to wait: the tutor failed, or someone else changed the answers.
+
+    A session without consent, or one that is gone, is not scored and its task is dropped.
+    """
+    try:
+        run = Run.load(task.session_id)
+        if task.what.startswith("questions-"):
+            _rate_intervention(run, task, package, tutor, now)
+        else:
+            _grade_assessment(run, task, package, tutor, now)
+    except (ConsentNotInForce, SessionNotFound):
+        _drop(task)
+    except TutorFailed as failure:
+        _postpone(task, failure.reason, now)
+        return False
+    except Refused as refused:
+        return "task" in refused.names  # another worker was faster; otherwise the next round tries again
+    return True
+
+
+def _drop(task: GradingTask) -> None:
+    task.delete()
+
+
+def _postpone(task: GradingTask, reason: str, now: datetime) -> None:
+    """Wait twice as long after every failure, from 30 seconds up to an hour."""
+    wait = min(timedelta(seconds=30) * 2 ** min(int(task.attempts), 12), LONGEST_WAIT)
+    task.update(
+        actions=[
+            GradingTask.attempts.set(task.attempts + 1),
+            GradingTask.not_before.set(now + wait),
+            GradingTask.last_failure.set(reason),
+        ],
+        condition=Item.PK.exists(),
+    )
+
+
+def _grade_assessment(run: Run, task: GradingTask, package: Package, tutor: Tutor, now: datetime) -> None:
+    record = run.assessments.get(task.what)
+    if record is None:
+        raise SessionNotFound(task.session_id)
+    unchanged: Any = Assessment.metadata.version == record.metadata.version
+    for question in record.questions:
+        if question.question_type == "short_answer" and question.ai_scoring is None:
+            grade = tutor.grade(_grade_request(run, package, question.question_id, question.student_answer))
+            _apply(question, grade, now)
+    record.metadata.grading_method = "automated_offline" if tutor.offline else "automated_with_ai"
+    record.metadata.version += 1
+    record.metadata.updated_at = now
+    record.assessment_results = scoring.results(record.questions)
+    record.scoring_breakdown = scoring.breakdown(record.questions)
+    transaction = run.writing()
+    actions: list[Action] = [
+        Assessment.questions.set(record.questions),
+        Assessment.metadata.set(record.metadata),
+        Assessment.assessment_results.set(record.assessment_results),
+        Assessment.scoring_breakdown.set(record.scoring_breakdown),
+    ]
+    actions += _gain(transaction, run, record, now)
+    transaction.update("record", record, actions, unchanged)
+    transaction.delete("task", task)
+    commit(transaction)
+
+
+def _grade_request(run: Run, package: Package, question_id: str, answer: str) -> GradeRequest:
+    item = package.item(question_id)
+    return GradeRequest(
+        question_text=item.question_text,
+        answer=answer,
+        points=item.points,
+        rubric=tuple(
+            Criterion(name=c.name, description=c.description, points=c.points, cues=c.cues)
+            for c in item.rubric
+        ),
+        student_ref=run.id,
+    )
+
+
+def _apply(question: Any, grade: RubricGrade, now: datetime) -> None:
+    question.ai_scoring = {
+        "model": grade.model,
+        "raw_score": grade.raw_score,
+        "rubric_breakdown": dict(grade.breakdown),
+        "feedback": grade.feedback,
+        "graded_at": now,
+        "prompt_tokens": grade.prompt_tokens,
+        "completion_tokens": grade.completion_tokens,
+        "cost_usd": grade.cost_usd,
+    }
+    question.points_earned = scoring.rubric_points(grade.breakdown, question.points)
+    question.is_correct = scoring.counts_as_correct(question.points_earned, question.points)
+
+
+def _gain(transaction: Transaction, run: Run, record: Assessment, now: datetime) -> list[Action]:
+    """The learning gain stands on the final assessment, as soon as both are scored, whichever comes last."""
+    baseline, final = run.assessments.get("baseline"), run.assessments.get("final")
+    if baseline is None or final is None or not (baseline.is_graded and final.is_graded):
+        return []
+    unchanged: Any = Assessment.metadata.version == final.metadata.version
+    final.learning_gain = scoring.learning_gain(
+        baseline.assessment_results.score_percentage, final.assessment_results.score_percentage
+    )
+    gain: list[Action] = [Assessment.learning_gain.set(final.learning_gain)]
+    if record is final:
+        return gain
+    final.metadata.version += 1
+    final.metadata.updated_at = now
+    transaction.update("final", final, [*gain, Assessment.metadata.set(final.metadata)], unchanged)
+    return []
+
+
+def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tutor, now: datetime) -> None:
+    record = run.interventions.get(int(task.what.removeprefix("questions-")))
+    if record is None or not record.is_whole:
+        raise SessionNotFound(task.session_id)
+    unchanged: Any = Intervention.metadata.version == record.metadata.version
+    rating = tutor.rate(_rating_request(run, record, package))
+    for question, scores in zip(record.questions, rating.scores, strict=True):
+        question.quality_scores = dict(scores)
+    _summarise(record, rating)
+    record.grading = {
+        "model": rating.model,
+        "graded_at": now,
+        "prompt_tokens": rating.prompt_tokens,
+        "completion_tokens": rating.completion_tokens,
+        "cost_usd": rating.cost_usd,
+    }
+    record.metadata.version += 1
+    record.metadata.updated_at = now
+    transaction = run.writing()
+    actions = [
+        Intervention.list_attribute(record.intervention_metadata.type).set(record.questions),
+        Intervention.intervention_summary.set(record.intervention_summary),
+        Intervention.grading.set(record.grading),
+        Intervention.metadata.set(record.metadata),
+    ]
+    transaction.update("record", record, actions, unchanged)
+    transaction.delete("task", task)
+    commit(transaction)
+
+
+def _rating_request(run: Run, record: Intervention, package: Package) -> RatingRequest:
+    segment = package.segment(int(record.intervention_metadata.segment_id))
+    return RatingRequest(
+        type="dynamic" if record.is_dynamic else "static",
+        location_type=record.location_context.location_type,
+        location_name=record.location_context.location_name,
+        segment_summary=segment.summary,
+        key_concepts=tuple(Concept(phrase=c.phrase, cues=c.cues) for c in segment.key_concepts),
+        exchanges=tuple(
+            RatedExchange(
+                question=q.question, answer=q.answer, is_dynamic=q.question_source != "static_fallback"
+            )
+            for q in record.questions
+        ),
+        student_ref=run.id,
+    )
+
+
+def _summarise(record: Intervention, rating: InterventionRating) -> None:
+    """Means over the questions. Question quality is the mean of clarity and relevance (dynamic only)."""
+    summary = record.intervention_summary
+    depths = [scores["answer_depth"] for scores in rating.scores if "answer_depth" in scores]
+    summary.avg_answer_depth = _rounded(scoring.mean(depths))
+    if record.is_dynamic:
+        qualities = [
+            (scores["question_clarity"] + scores["question_relevance"]) / 2
+            for scores in rating.scores
+            if "question_clarity" in scores  # a static question that stood in has none
+        ]
+        summary.avg_question_quality = _rounded(scoring.mean(qualities))
+        summary.progression_quality = _rounded(rating.progression_quality)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

@@ -1,0 +1,236 @@
+"""The content: how it is followed, where playing stands, and the end of each segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from . import dialogue, flow, keys, scoring
+from .content import Package, Segment
+from .models import ContentDelivery, SegmentTracking
+from .models.transaction import Busy, Refused
+from .run import OutOfStep, Run, commit, count_is, seconds_between
+
+COMPLETE_SHARE = 0.95  # of a segment's seconds have to be played for it to count as completed
+TIMING_TOLERANCE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the player counted so far in a segment: seconds, and how often.
+
+    `position` is where it stands, `played` how long it ran at speed 1, rewound seconds not counted twice.
+    """
+
+    position: float
+    played: float
+    pauses: int = 0
+    rewinds: int = 0
+
+
+def choose_format(
+    run: Run,
+    *,
+    format_chosen: str,
+    speed: float,
+    captions: bool,
+    package: Package,
+    now: datetime,
+) -> Run:
+    """Store how the student follows the content. Chosen again, the first choice stands.
+
+    Raises InvalidField, OutOfStep, SessionClosed, ConsentNotInForce.
+    """
+    if run.content is not None:
+        return run
+    run.expect("format", 1)
+    content = ContentDelivery(
+        PK=keys.session(run.id),
+        SK=keys.CONTENT_DELIVERY,
+        session_id=run.id,
+        student_id=run.session.student_id,
+        content_metadata={
+            "content_id": package.content_id,
+            "content_version": package.content_version,
+            "topic": package.topic,
+            "duration_seconds": package.duration_seconds,
+            "difficulty_level": package.difficulty_level,
+        },
+        delivery_preferences={
+            "format_chosen": format_chosen,
+            "playback_speed": speed,
+            "captions_enabled": captions,
+            "language": package.language,
+        },
+        engagement_metrics={
+            "start_time": now,
+            "total_play_time_seconds": 0,
+            "total_elapsed_time_seconds": 0,
+            "pause_count": 0,
+            "rewind_count": 0,
+            "segments_completed": 0,
+            "completion_percentage": 0,
+        },
+        segment_tracking=[],
+        metadata={"created_at": now, "updated_at": now},
+    )
+    transaction = run.writing()
+    transaction.create("content", content)
+    try:
+        commit(transaction)
+    except Refused:
+        return Run.load(run.id)
+    run.content = content
+    return run
+
+
+def record_progress(run: Run, *, segment_id: int, report: Report, package: Package, now: datetime) -> Run:
+    """Keep where a segment stands, so that it resumes at the same second on any device.
+
+    A report that is older than what is stored, or comes after the segment's end, changes nothing.
+    """
+    stored = tracking_of(run, segment_id)
+    if stored is not None and (stored.end_time or (stored.play_time_seconds or 0) > report.played):
+        return run
+    run.expect(f"segment-{segment_id}", 1)
+    tracking = _updated(stored, package.segment(segment_id), report, now)
+    transaction = run.writing()
+    transaction.update(
+        "content", _content(run), _placing(run, segment_id, tracking, now), _open_segment(run, segment_id)
+    )
+    try:
+        commit(transaction)
+    except Refused:
+        return Run.load(run.id)
+    _keep(run, segment_id, tracking)
+    return run
+
+
+def finish_segment(run: Run, *, segment_id: int, report: Report, package: Package, now: datetime) -> Run:
+    """End a segment; where three questions follow, their record is opened in the same transaction.
+
+    Finished again it changes nothing. Raises OutOfStep, SessionClosed, ConsentNotInForce.
+    """
+    stored = tracking_of(run, segment_id)
+    if stored is not None and stored.end_time is not None:
+        return run
+    run.expect(f"segment-{segment_id}", 1)
+    segment = package.segment(segment_id)
+    tracking = _updated(stored, segment, report, now, start=run.last_moment)
+    tracking.end_time = now
+    played, elapsed = tracking.play_time_seconds, seconds_between(tracking.start_time, now)
+    tracking.completed = played >= COMPLETE_SHARE * segment.duration_seconds
+    tracking.engagement_score = scoring.engagement(
+        played=played, duration=segment.duration_seconds, elapsed=elapsed
+    )
+    flags = _deviations(segment, played, elapsed)
+    before = _open_segment(run, segment_id)
+    _keep(run, segment_id, tracking)
+    _add_up(run, package, now)
+    transaction = run.writing()
+    transaction.update("content", _content(run), _ending(run, segment_id, tracking), before)
+    if segment_id in flow.SCHEDULE[run.session.condition.interval]:
+        record = dialogue.opened(run, segment=segment, package=package, now=now)
+        transaction.create("intervention", record)
+        run.interventions[segment_id] = record
+    if segment_id == flow.SEGMENTS or flags:
+        unchanged = run.unchanged_session()
+        facts = {"completion_status__content_completed": True} if segment_id == flow.SEGMENTS else {}
+        transaction.update("session", run.session, run.stage_done(now=now, flags=flags, **facts), unchanged)
+    try:
+        commit(transaction)
+    except Refused:
+        fresh = Run.load(run.id)
+        if fresh.done.get(f"segment-{segment_id}"):
+            return fresh
+        raise Busy("another change was in the way; nothing was stored, send it again") from None
+    return run
+
+
+def _content(run: Run) -> ContentDelivery:
+    if run.content is None:
+        raise OutOfStep(run.step)
+    return run.content
+
+
+def tracking_of(run: Run, segment_id: int) -> SegmentTracking | None:
+    known = run.content.segment_tracking if run.content else ()
+    return next((tracking for tracking in known if tracking.segment_id == segment_id), None)
+
+
+def _updated(
+    stored: SegmentTracking | None,
+    segment: Segment,
+    report: Report,
+    now: datetime,
+    start: datetime | None = None,
+) -> SegmentTracking:
+    """The segment as the report leaves it; counters never fall. No one plays more than there is."""
+    length = segment.duration_seconds
+    old: Mapping[str, Any] = stored.attribute_values if stored else {}
+    return SegmentTracking(
+        segment_id=segment.segment_id,
+        start_time=stored.start_time if stored else start or now,
+        duration_seconds=length,
+        completed=False,
+        position_seconds=round(min(max(report.position, 0), length), 1),
+        play_time_seconds=round(
+            max(min(max(report.played, 0), length), old.get("play_time_seconds") or 0), 1
+        ),
+        pause_count=max(report.pauses, old.get("pause_count") or 0),
+        rewind_count=max(report.rewinds, old.get("rewind_count") or 0),
+    )
+
+
+def _deviations(segment: Segment, played: float, elapsed: float) -> list[str]:
+    """A segment that was cut short, or played faster than the clock allows at double speed."""
+    short = played < COMPLETE_SHARE * segment.duration_seconds
+    impossible = played > 2 * elapsed + TIMING_TOLERANCE_SECONDS
+    return ["timing_deviation"] if short or impossible else []
+
+
+def _open_segment(run: Run, segment_id: int) -> Any:
+    """Condition: the segment is still as it was read, and not ended."""
+    tracked: Any = ContentDelivery.segment_tracking
+    known = len(_content(run).segment_tracking)
+    unended = tracked[segment_id - 1].end_time.does_not_exist()
+    return count_is(tracked, known) & unended
+
+
+def _placing(run: Run, segment_id: int, tracking: SegmentTracking, now: datetime) -> list[Action]:
+    place: Any = ContentDelivery.segment_tracking[segment_id - 1]
+    metadata: Any = ContentDelivery.metadata
+    return [place.set(tracking), metadata.updated_at.set(now)]
+
+
+def _ending(run: Run, segment_id: int, tracking: SegmentTracking) -> list[Action]:
+    content = _content(run)
+    actions = _placing(run, segment_id, tracking, content.metadata.updated_at)
+    return [*actions, ContentDelivery.engagement_metrics.set(content.engagement_metrics)]
+
+
+def _keep(run: Run, segment_id: int, tracking: SegmentTracking) -> None:
+    content = _content(run)
+    others = [known for known in content.segment_tracking if known.segment_id != segment_id]
+    content.segment_tracking = [*others, tracking]
+
+
+def _add_up(run: Run, package: Package, now: datetime) -> None:
+    """The totals over all segments. Time spent on questions is not content time."""
+    content = _content(run)
+    metrics, tracked = content.engagement_metrics, content.segment_tracking
+    metrics.total_play_time_seconds = round(sum(t.play_time_seconds or 0 for t in tracked), 1)
+    metrics.pause_count = sum(t.pause_count or 0 for t in tracked)
+    metrics.rewind_count = sum(t.rewind_count or 0 for t in tracked)
+    metrics.segments_completed = sum(1 for t in tracked if t.completed)
+    metrics.completion_percentage = scoring.percentage(
+        metrics.total_play_time_seconds, package.duration_seconds
+    )
+    metrics.total_elapsed_time_seconds = seconds_between(metrics.start_time, now)
+    if len(tracked) == flow.SEGMENTS:
+        metrics.end_time = now
+    content.metadata.updated_at = now

@@ -1,0 +1,290 @@
+"""A session as its partition holds it: what is stored, what is done, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pynamodb.expressions.condition import size
+from pynamodb.expressions.update import Action
+
+from . import flow, keys
+from .models import (
+    AnswerConflict,
+    Assessment,
+    ContentDelivery,
+    Intervention,
+    Item,
+    LocationVerification,
+    PostSurvey,
+    PreparedQuestion,
+    Session,
+    Student,
+)
+from .models.transaction import Refused, Transaction
+
+LONG_PAUSE_SECONDS = 600
+SHORT_ANSWER_CHARACTERS = 5
+LONGEST_ANSWER = 10_000
+
+
+class SessionNotFound(LookupError):
+    """No session has this id."""
+
+
+class SessionClosed(Exception):
+    """The session no longer takes answers; `state` says why."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the session is {state}")
+        self.state = state
+
+
+class ConsentNotInForce(Exception):
+    """Consent is missing or was withdrawn; nothing was stored."""
+
+
+class OutOfStep(Exception):
+    """Something else comes next: `step`, or None when all is done. Nothing was stored."""
+
+    def __init__(self, step: flow.Step | None) -> None:
+        super().__init__(step.slug if step else "done")
+        self.step = step
+
+
+class BadAnswer(ValueError):
+    """An answer that cannot be taken; `field` names it, the message is for the screen."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
+class DifferentAnswer(Exception):
+    """Another text was already stored for this question. The new one is kept as a conflict.
+
+    `same_submission` tells a reused submission id from a second tab.
+    """
+
+    def __init__(self, same_submission: bool) -> None:
+        super().__init__("this question already has another answer")
+        self.same_submission = same_submission
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything of one session, as one query gave it."""
+
+    session: Session
+    verification: LocationVerification | None = None
+    content: ContentDelivery | None = None
+    assessments: dict[str, Assessment] = field(default_factory=dict)
+    interventions: dict[int, Intervention] = field(default_factory=dict)
+    prepared: dict[int, PreparedQuestion] = field(default_factory=dict)
+    survey: PostSurvey | None = None
+    conflicts: list[AnswerConflict] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, session_id: str) -> Run:
+        """One consistent query. Raises SessionNotFound."""
+        try:
+            return cls.of(Session.whole(session_id))
+        except keys.BadKey:
+            raise SessionNotFound(session_id) from None
+
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Run:
+        items = list(items)
+        session = next((item for item in items if isinstance(item, Session)), None)
+        if session is None:
+            raise SessionNotFound("no session among the items")
+        run = cls(session)
+        for item in items:
+            run._take(item)
+        return run
+
+    def _take(self, item: Item) -> None:
+        match item:
+            case LocationVerification():
+                self.verification = item
+            case ContentDelivery():
+                self.content = item
+            case Assessment():
+                self.assessments[item.assessment_metadata.type] = item
+            case Intervention():
+                self.interventions[int(item.intervention_metadata.segment_id)] = item
+            case PreparedQuestion():
+                self.prepared[int(item.segment_id)] = item
+            case PostSurvey():
+                self.survey = item
+            case AnswerConflict():
+                self.conflicts.append(item)
+
+    @property
+    def id(self) -> str:
+        return str(self.session.session_id)
+
+    @property
+    def stages(self) -> tuple[flow.Stage, ...]:
+        return flow.plan(self.session.condition.interval)
+
+    @property
+    def is_open(self) -> bool:
+        return self.session.state in (None, "running") and not self.session.completion_status.completed
+
+    @property
+    def done(self) -> dict[str, int]:
+        """Finished steps by stage."""
+        done = {kind: len(record.questions) for kind, record in self.assessments.items()}
+        done["format"] = int(self.content is not None)
+        for tracking in self.content.segment_tracking if self.content else ():
+            done[f"segment-{tracking.segment_id}"] = int(tracking.end_time is not None)
+        for segment_id, record in self.interventions.items():
+            done[f"questions-{segment_id}"] = record.answered
+        done["survey"] = int(self.survey is not None)
+        return done
+
+    @property
+    def step(self) -> flow.Step | None:
+        """The step that comes next; None when the session is closed or all is done."""
+        return flow.next_step(self.stages, self.done) if self.is_open else None
+
+    @property
+    def minutes_left(self) -> float:
+        return flow.minutes_left(self.stages, self.done) if self.is_open else 0
+
+    @property
+    def last_moment(self) -> datetime:
+        """When the newest answer or segment was stored: where the stage that runs now began.
+
+        It follows from what is stored, so every tab and device computes the same moment.
+        """
+        return max(self._moments())
+
+    def _moments(self) -> Iterable[datetime]:
+        yield self.session.start
+        for assessment in self.assessments.values():
+            yield from (item.answered_at for item in assessment.questions if item.answered_at)
+        for tracking in self.content.segment_tracking if self.content else ():
+            yield tracking.end_time or tracking.start_time
+        if self.content:
+            yield self.content.metadata.created_at
+        for intervention in self.interventions.values():
+            yield from (q.answer_metadata.timestamp for q in intervention.questions if q.answer_metadata)
+        if self.survey:
+            yield self.survey.survey_metadata.timestamp
+
+    def stage_start(self, stage: str) -> datetime:
+        """When a stage began: its record's start if it has one, else now-latest stored moment."""
+        record = self.assessments.get(stage)
+        return record.assessment_metadata.timestamp if record else self.last_moment
+
+    def expect(self, stage: str, number: int) -> None:
+        """Raises SessionClosed or OutOfStep unless this is the step that comes next."""
+        if not self.is_open:
+            raise SessionClosed(str(self.session.state))
+        step = self.step
+        if step is None or (step.stage.name, step.number) != (stage, number):
+            raise OutOfStep(step)
+
+    def writing(self) -> Transaction:
+        """A transaction that holds only while the student's consent is in force."""
+        transaction = Transaction()
+        transaction.check(
+            "consent",
+            Student,
+            keys.student(self.session.student_id),
+            keys.PROFILE,
+            Student.consent_in_force(),
+        )
+        return transaction
+
+    def stage_done(self, *, now: datetime, flags: Iterable[str] = (), **facts: Any) -> list[Action]:
+        """The update of METADATA at the end of a stage; `facts` are dotted paths with `__` for dots.
+
+        The local copy is changed alike, so that the run can go on without being read again.
+        """
+        session = self.session
+        known = list(session.metadata.data_quality_flags)
+        session.metadata.data_quality_flags = known + [f for f in dict.fromkeys(flags) if f not in known]
+        session.metadata.updated_at = now
+        session.metadata.version += 1
+        actions: list[Action] = [Session.metadata.set(session.metadata)]
+        for path, value in facts.items():
+            actions.append(_assign(session, path.split("__"), value))
+        return actions
+
+    def unchanged_session(self) -> Any:
+        """Condition: METADATA is still as it was read. To be taken before `stage_done`."""
+        return (Session.metadata.version == self.session.metadata.version) & (
+            Session.completion_status.completed == False  # noqa: E712
+        )
+
+
+def _assign(session: Session, path: list[str], value: Any) -> Action:
+    target: Any = session
+    attribute: Any = Session
+    for name in path[:-1]:
+        target, attribute = getattr(target, name), getattr(attribute, name)
+    setattr(target, path[-1], value)
+    action: Action = getattr(attribute, path[-1]).set(value)
+    return action
+
+
+def count_is(attribute: Any, count: int) -> Any:
+    """The condition that a stored list still has so many elements."""
+    return size(attribute) == count  # type: ignore[no-untyped-call]  # PynamoDB leaves it unannotated
+
+
+def commit(transaction: Transaction) -> None:
+    """Raises ConsentNotInForce, or Refused for any other condition."""
+    try:
+        transaction.commit()
+    except Refused as refused:
+        if "consent" in refused.names:
+            raise ConsentNotInForce("consent is not in force; nothing was stored") from None
+        raise
+
+
+def clean_answer(text: str) -> str:
+    """An answer as it is stored. Raises BadAnswer for nothing and for too much."""
+    text = text.replace("\x00", "").replace("\r\n", "\n").strip()
+    if not text:
+        raise BadAnswer("answer", "Please write something first, even a short thought.")
+    if len(text) > LONGEST_ANSWER:
+        raise BadAnswer("answer", f"This is too long: at most {LONGEST_ANSWER:,} characters fit.")
+    return text
+
+
+def seconds_between(start: datetime, end: datetime) -> int:
+    """Whole seconds, never negative: clocks of two servers may differ a little."""
+    return max(0, round((end - start).total_seconds()))
+
+
+def timing_flags(seconds: float) -> list[str]:
+    return ["long_pause"] if seconds > LONG_PAUSE_SECONDS else []
+
+
+def keep_conflict(
+    run: Run, *, stage: str, question: str, submission_id: str, text: str, now: datetime
+) -> None:
+    """Store a second text for an answered question; the same conflict sent again changes nothing."""
+    kept = any(c.submission_id == submission_id and c.text == text for c in run.conflicts)
+    if kept:
+        return
+    conflict = AnswerConflict(
+        PK=keys.session(run.id),
+        SK=keys.conflict(now, submission_id),
+        session_id=run.id,
+        stage=stage,
+        question=question,
+        submission_id=submission_id,
+        text=text,
+        at=now,
+    )
+    transaction = run.writing()
+    transaction.create("conflict", conflict)
+    commit(transaction)
+    run.conflicts.append(conflict)
