@@ -1,0 +1,25 @@
+"""What every template may know about the reader and the site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from . import access
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """`roles`: names of the reader's roles; `tutor_offline`: dynamic questions come from the script."""
+    return {
+        "roles": roles_of(request),
+        "tutor_offline": not getattr(settings, "ANTHROPIC_API_KEY", ""),
+    }
+
+
+def roles_of(request: HttpRequest) -> frozenset[str]:
+    """The reader's roles, as the route policies see them."""
+    # An error page may be drawn before the authentication middleware has run.
+    user = getattr(request, "user", None)
+    return access.roles_of(user) if user is not None else frozenset()

@@ -1,0 +1,58 @@
+"""Whether this process lives, and whether it could serve a session now."""
+
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from sessions_app.access import public
+from sessions_app.domain import table
+
+
+@public
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("alive\n", content_type="text/plain")
+
+
+@public
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    """503 with one word for what is missing: `sql` or `table`."""
+    missing = missing_part()
+    return HttpResponse(f"{missing or 'ready'}\n", content_type="text/plain", status=503 if missing else 200)
+
+
+def missing_part() -> str | None:
+    if not _sql_answers():
+        return "sql"
+    return None if _table_answers() else "table"
+
+
+def _sql_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
+            return cursor.fetchone() is not None
+    except DatabaseError:
+        return False
+
+
+@cache
+def _client(region: str) -> Any:
+    return table.connect(region=region)
+
+
+def _table_answers() -> bool:
+    try:
+        description = table.describe(_client(settings.AWS_REGION), settings.SOCRATIC_TABLE)
+    except (BotoCoreError, ClientError):
+        return False
+    return description is not None and description["TableStatus"] in {"ACTIVE", "UPDATING"}

@@ -1,0 +1,165 @@
+"""What all tests share: no way out of this machine, a real engine, a fresh table, a list of requests."""
+
+import ipaddress
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto import mock_aws
+
+from sessions_app.domain import models
+from sessions_app.domain import table as tables
+from socratic_site.engine import REGION, Credentials, Engine, EngineError, engine_for_tests
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+NOT_RUN = pytest.StashKey[list[str]]()
+
+
+# --- no way out of this machine
+
+
+class OutsideWorld(RuntimeError):
+    """A test tried to reach an address that is not of this machine."""
+
+
+def _is_local(host: object) -> bool:
+    if host in (None, "", b"", "localhost", b"localhost"):
+        return True
+    text = host.decode() if isinstance(host, bytes) else str(host)
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _guarded(name: str) -> Any:
+    original = getattr(socket.socket, name)
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise OutsideWorld(f"a test tried to reach {address[0]}")
+        return original(self, address)
+
+    return connect
+
+
+def _guarded_lookup(host: Any, *arguments: Any, _original: Any = socket.getaddrinfo, **options: Any) -> Any:
+    if not _is_local(host):
+        raise OutsideWorld(f"a test tried to look up {host}")
+    return _original(host, *arguments, **options)
+
+
+socket.socket.connect = _guarded("connect")  # type: ignore[method-assign]
+socket.socket.connect_ex = _guarded("connect_ex")  # type: ignore[method-assign]
+socket.getaddrinfo = _guarded_lookup
+
+
+# --- what is skipped, and said
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
+    journeys = [item for item in items if item.get_closest_marker("browser")]
+    if not CHROMIUM:
+        config.stash[NOT_RUN] = [item.nodeid for item in journeys]
+        for item in journeys:
+            item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    not_run = config.stash.get(NOT_RUN, [])
+    if not_run:
+        terminalreporter.section(
+            "NOT RUN: browser journeys, as there is no Chromium on this machine", red=True
+        )
+        for name in not_run:
+            terminalreporter.write_line(f"NOT RUN  {name}", red=True)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program, for `executable_path`; tests that ask for it carry the marker `browser`."""
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine")
+    return CHROMIUM
+
+
+# --- the real engine
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One DynamoDB Local for the whole session; every client of this process is led to it."""
+    credentials = Credentials(
+        access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"]
+    )
+    nowhere = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    try:
+        with engine_for_tests(tmp_path_factory.mktemp("engine"), credentials=credentials) as running:
+            os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = running.endpoint
+            yield running
+    except EngineError as fault:
+        pytest.fail(str(fault), pytrace=False)
+    finally:
+        os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = nowhere
+
+
+@pytest.fixture
+def dynamodb(engine: Engine) -> Any:
+    """A plain boto3 client on the engine."""
+    return boto3.client("dynamodb", region_name=REGION, endpoint_url=engine.endpoint)
+
+
+@pytest.fixture
+def table(engine: Engine, dynamodb: Any, settings: Any) -> Iterator[str]:
+    """The name of a fresh table to which the models and the settings are bound."""
+    name = f"Test-{uuid.uuid4().hex[:12]}"
+    tables.create(dynamodb, name=name)
+    settings.SOCRATIC_TABLE = name
+    models.configure(table_name=name, region=REGION)
+    yield name
+    dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def requests_made(table: str) -> Iterator[list[str]]:
+    """The operations that the models asked for, by name, in order; `.clear()` it before what is counted."""
+    made: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    events = models.connection().client.meta.events
+    events.register("before-call.dynamodb", note)
+    yield made
+    events.unregister("before-call.dynamodb", note)
+
+
+# --- the quick stand-in
+
+
+@pytest.fixture
+def moto_dynamodb() -> Iterator[Any]:
+    """moto's DynamoDB: for function only, never for concurrency, capacity, limits or speed."""
+    with mock_aws():
+        yield boto3.client(
+            "dynamodb", region_name=REGION, config=Config(ignore_configured_endpoint_urls=True)
+        )
+
+
+@pytest.fixture
+def var(tmp_path: Path, settings: Any) -> Path:
+    """A var/ of the test's own."""
+    settings.VAR_DIR = tmp_path / "var"
+    return settings.VAR_DIR
