@@ -1,0 +1,258 @@
+"""The course of a session for its page: state, flags, how far it came, and a timeline of all its steps.
+
+Pure: a run and the content package come in, plain values for the template go out. Every part that is missing
+says why. What was said in the session is in `transcript.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .domain import flow
+from .domain.content import Package
+from .domain.models import Assessment, Intervention, Session
+from .domain.models.session import FLAGS
+from .domain.run import Run
+
+FLAG_MEANINGS = {
+    "ai_fallback": "The model did not give a usable question in time, so a set question stood in for it.",
+    "offline_tutor": "No model was connected: questions or scores were made by the scripted tutor.",
+    "location_override": "The place was not verified: a facilitator vouched for it and gave a reason.",
+    "resumed": "The session was left and taken up again later, or on another device.",
+    "long_pause": "A single answer took more than ten minutes.",
+    "short_answer": "At least one written answer has fewer than five characters.",
+    "timing_deviation": "A part was played for less time than it lasts, or faster than the clock allows.",
+    "intervention_count_mismatch": "There are fewer complete rounds of questions than the condition plans.",
+    "late_sync": "Answers were kept on the device for a while and reached the store late.",
+    "human_regraded": "A person has looked at a score and changed it.",
+    "condition_override": "The condition was set by a person with a reason, not drawn.",
+}
+METHODS = {
+    "GPS": "GPS",
+    "QR_code": "Code on the wall",
+    "manual": "Vouched for by the facilitator",
+    "honor_system": "Honor system",
+}
+BANDS = ((25, "within 25 m"), (50, "25 to 50 m"), (100, "50 to 100 m"), (500, "100 to 500 m"))
+
+
+def state_of(session: Session) -> str:
+    """Sessions by other writers say only whether they are complete."""
+    return str(session.state or ("completed" if session.completion_status.completed else "running"))
+
+
+def why_missing(run: Run) -> str:
+    """Why a step has left nothing behind."""
+    return {
+        "running": "Not reached yet: the session is running.",
+        "abandoned": "Not reached: the session was stopped before.",
+        "withdrawn": "Not reached: consent was withdrawn before.",
+    }.get(state_of(run.session), "Nothing is stored for this step.")
+
+
+def flags(session: Session) -> list[tuple[str, str]]:
+    """(flag, what it means), in the order of the study's list."""
+    raised = set(session.metadata.data_quality_flags)
+    return [(flag, FLAG_MEANINGS[flag]) for flag in FLAGS if flag in raised]
+
+
+# --- how far
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Steps done out of all steps of the plan, and the stage that comes next."""
+
+    done: int
+    total: int
+    stage: str
+
+
+def progress(session: Session) -> Progress:
+    """How far a session is, to the stage, from its METADATA alone: lists read nothing else."""
+    stages = flow.plan(f"{session.experimental_condition.interval_minutes:.1f}")
+    done = _stages_done(session, stages)
+    following = next((stage.label for stage in stages if stage.name not in done), "")
+    finished = sum(stage.steps for stage in stages if stage.name in done)
+    return Progress(finished, sum(stage.steps for stage in stages), following)
+
+
+def _stages_done(session: Session, stages: tuple[flow.Stage, ...]) -> set[str]:
+    status = session.completion_status
+    rounds = [stage for stage in stages if stage.kind == "questions"]
+    asked = rounds[: int(status.interventions_completed)]
+    reached = flow.SEGMENTS if status.content_completed else max((s.segment or 0 for s in asked), default=0)
+    done = {stage.name for stage in stages if stage.kind == "segment" and (stage.segment or 0) <= reached}
+    done |= {stage.name for stage in asked}
+    facts = {
+        "baseline": status.baseline_completed,
+        "format": reached > 0,
+        "final": status.final_assessment_completed,
+        "survey": status.post_survey_completed,
+    }
+    return done | {name for name, is_done in facts.items() if is_done}
+
+
+# --- the timeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the timeline. `state`: done, now, flagged, or empty for what was not reached."""
+
+    title: str
+    at: datetime | None = None
+    state: str = "done"
+    facts: tuple[str, ...] = ()
+
+
+def timeline(run: Run, package: Package) -> list[Entry]:
+    return [_verification(run), *(_stage(run, stage, package) for stage in run.stages), _end(run)]
+
+
+def _verification(run: Run) -> Entry:
+    record = run.verification
+    if record is None:
+        return Entry(title="Place", state="", facts=("No verification of the place is stored.",))
+    told = record.verification
+    facts = [f"{METHODS.get(told.method, told.method)}, confidence {told.confidence}"]
+    if record.gps_data is not None:
+        facts.append(f"{_band(record.gps_data.distance_from_target_meters)} from the target")
+    if told.override_reason:
+        facts.append(f"Reason: {told.override_reason}")
+    if told.attested_by:
+        facts.append(f"Vouched for by {told.attested_by}")
+    title = "Place verified" if told.verified else "Place not verified"
+    flagged = told.method == "manual" or not told.verified
+    at = told.verification_timestamp
+    return Entry(title=title, at=at, state="flagged" if flagged else "done", facts=tuple(facts))
+
+
+def _band(meters: float) -> str:
+    """A distance, told no finer than needed."""
+    return next((words for limit, words in BANDS if meters <= limit), "more than 500 m")
+
+
+def _stage(run: Run, stage: flow.Stage, package: Package) -> Entry:
+    done, step = run.done.get(stage.name, 0), run.step
+    now = step is not None and step.stage is stage
+    state = "done" if done >= stage.steps else "now" if now else ""
+    at, facts = _facts(run, stage)
+    if not facts:
+        facts = ["Now." if now else why_missing(run)]
+    return Entry(title=_title(stage, package), at=at, state=state, facts=tuple(facts))
+
+
+def _title(stage: flow.Stage, package: Package) -> str:
+    if stage.kind == "segment":
+        return f"{stage.label}: {segment_title(package, stage.segment or 0)}"
+    if stage.kind == "questions":
+        return f"Questions after part {stage.segment}"
+    titles = {"baseline": "Baseline assessment", "format": "Format", "final": "Final assessment"}
+    return titles.get(stage.name, "Survey")
+
+
+def segment_title(package: Package, segment_id: int) -> str:
+    known = {segment.segment_id: segment.title for segment in package.segments}
+    return known.get(segment_id, f"Part {segment_id}")
+
+
+def _facts(run: Run, stage: flow.Stage) -> tuple[datetime | None, list[str]]:
+    match stage.kind:
+        case "baseline" | "final":
+            return _assessment_facts(run.assessments.get(stage.name))
+        case "format":
+            return _format_facts(run)
+        case "segment":
+            return _segment_facts(run, stage.segment or 0)
+        case "questions":
+            return _questions_facts(run.interventions.get(stage.segment or 0))
+    return _survey_facts(run)
+
+
+def _survey_facts(run: Run) -> tuple[datetime | None, list[str]]:
+    if run.survey is None:
+        return None, []
+    told = run.survey.survey_metadata
+    return told.timestamp, [f"Answered in {span(told.duration_seconds)}"]
+
+
+def _assessment_facts(record: Assessment | None) -> tuple[datetime | None, list[str]]:
+    if record is None:
+        return None, []
+    told = record.assessment_metadata
+    took = f" in {span(told.duration_seconds)}" if told.duration_seconds is not None else ""
+    facts = [f"{count(record.questions)} of {flow.ITEMS} answers{took}"]
+    if record.is_graded:
+        facts.append(f"{record.assessment_results.score_percentage:.1f} %")
+    elif count(record.questions) >= flow.ITEMS:
+        facts.append("Short answers are being scored")
+    return told.timestamp, facts
+
+
+def count(things: Iterable[Any]) -> int:
+    return sum(1 for _ in things)
+
+
+def _format_facts(run: Run) -> tuple[datetime | None, list[str]]:
+    if run.content is None:
+        return None, []
+    told = run.content.delivery_preferences
+    at = run.content.metadata.created_at
+    captions = "with captions" if told.captions_enabled else "without captions"
+    return at, [f"{told.format_chosen}, speed {told.playback_speed:g}, {captions}"]
+
+
+def _segment_facts(run: Run, segment_id: int) -> tuple[datetime | None, list[str]]:
+    tracked = run.content.segment_tracking if run.content else ()
+    told = next((t for t in tracked if t.segment_id == segment_id), None)
+    if told is None:
+        return None, []
+    facts = []
+    if told.play_time_seconds is not None:
+        facts.append(f"Played {span(told.play_time_seconds)} of {span(told.duration_seconds)}")
+    if told.pause_count is not None:
+        facts.append(f"{_many(told.pause_count, 'pause')}, {_many(told.rewind_count or 0, 'rewind')}")
+    if told.engagement_score is not None:
+        facts.append(f"Engagement {told.engagement_score:.2f}")
+    if told.end_time is not None and not told.completed:
+        facts.append("Ended before its end")
+    return told.start_time, facts or ["Started"]
+
+
+def _questions_facts(record: Intervention | None) -> tuple[datetime | None, list[str]]:
+    if record is None:
+        return None, []
+    facts = [f"{record.answered} of {flow.QUESTIONS} answers"]
+    if record.intervention_summary is not None:
+        facts.append(f"in {span(record.intervention_summary.total_duration_seconds)}")
+    return record.intervention_metadata.timestamp, facts
+
+
+def _end(run: Run) -> Entry:
+    at = run.session.timeline.session_end
+    words = {"completed": "Completed", "abandoned": "Stopped", "withdrawn": "Withdrawn"}
+    state = state_of(run.session)
+    if state not in words:
+        return Entry(title="End", state="", facts=(why_missing(run),))
+    took = run.session.timeline.total_duration_seconds
+    facts = (f"After {span(took)}",) if took is not None else ()
+    return Entry(title=words[state], at=at, state="done" if state == "completed" else "flagged", facts=facts)
+
+
+def _many(number: float, word: str) -> str:
+    return f"{number:g} {word}" if number == 1 else f"{number:g} {word}s"
+
+
+def span(seconds: float) -> str:
+    """Seconds in words: `48 s`, `4 min 10 s`, `1 h 02 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,79 @@
+"""How the study's values are written on staff pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.utils import formats
+
+from .. import story, study
+from ..domain.models import Session
+from ..forms import STATE_WORDS
+
+register = template.Library()
+
+SESSION_TONES = {"completed": "ok", "running": "info", "abandoned": "warn", "withdrawn": "bad"}
+SESSION_WORDS = {"abandoned": "stopped"}
+CONSENT_TONES = {"complete": "ok", "refused": "bad", "withdrawn": "bad"}
+DAY = "M j, Y"
+TIME = "H:i"
+
+
+@register.filter
+def local(moment: datetime | None, how: str = f"{DAY}, {TIME}") -> str:
+    """A moment in the study's time zone, in Django's date format; empty for none."""
+    return formats.date_format(moment.astimezone(study.zone()), how) if moment else ""
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    return "" if seconds is None else story.span(seconds)
+
+
+@register.filter
+def signed(number: float | None, decimals: int = 1) -> str:
+    """A difference with its sign; a dash for none."""
+    if number is None:
+        return "–"
+    return f"{round(number, decimals) + 0:+.{decimals}f}".replace("-", "−")  # + 0: no minus before a zero
+
+
+@register.filter
+def words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+@register.filter
+def progress(session: Session) -> story.Progress:
+    return story.progress(session)
+
+
+@register.filter
+def state(session: Session) -> str:
+    return story.state_of(session)
+
+
+@register.filter
+def state_words(state: str) -> str:
+    return SESSION_WORDS.get(state, state)
+
+
+@register.filter
+def state_tone(state: str) -> str:
+    return SESSION_TONES.get(state, "")
+
+
+@register.filter
+def consent_words(state: str | None) -> str:
+    return STATE_WORDS.get(state or "", state or "not known")
+
+
+@register.filter
+def consent_tone(state: str | None) -> str:
+    return CONSENT_TONES.get(state or "", "warn")
+
+
+@register.filter
+def flag_meaning(flag: str) -> str:
+    return story.FLAG_MEANINGS.get(flag, "This flag is not one of the study's.")

@@ -1,0 +1,196 @@
+"""Sessions: found by day, student, place, condition or type, each by its index, and shown whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+from pynamodb.exceptions import PynamoDBException
+
+from .. import paging, story, study, transcript
+from ..access import allow
+from ..domain import keys, running
+from ..domain.models import DirectoryEntry, Item, Session
+from ..domain.models.transaction import Busy
+from ..domain.run import Run, SessionClosed, SessionNotFound
+from ..forms import CodeFilter, ConditionFilter, DayFilter, PlaceFilter, TypeFilter
+
+FILTERS = {"day": "Day", "code": "Student", "place": "Place", "condition": "Condition", "type": "Type"}
+FORMS: dict[str, type[forms.Form]] = {
+    "day": DayFilter,
+    "code": CodeFilter,
+    "place": PlaceFilter,
+    "condition": ConditionFilter,
+    "type": TypeFilter,
+}
+DEFAULTS = {"place": "on-site", "condition": "L1-I1-D", "type": "dynamic"}
+# A session with interventions every 2.5 minutes leaves four of them in the index of types beside itself.
+READ_PER_SESSION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for: one filter and its value; `listing` is None while there is nothing to look for."""
+
+    by: str
+    value: Any = None
+    form: forms.Form | None = None
+    listing: paging.Listing | None = None
+
+    @property
+    def query(self) -> str:
+        """The filter as it stands in an address."""
+        query = QueryDict(mutable=True)
+        query[self.by] = str(self.value)
+        return query.urlencode()
+
+
+@allow("facilitator", "researcher", "admin")
+@never_cache
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    """One page of sessions, newest first; without a filter those of today."""
+    sought = _sought(request.GET)
+    context: dict[str, Any] = {"filters": FILTERS, "sought": sought}
+    if sought.listing is not None:
+        try:
+            context["page"] = paging.page(sought.listing, request.GET.get("cursor"))
+        except paging.BadCursor:
+            return render(request, "bad_link.html", status=400)
+        context["beyond_first"] = "cursor" in request.GET
+    if sought.by == "day" and sought.value:
+        context |= _days_around(sought.value)
+    return render(request, "sessions/index.html", context)
+
+
+def _sought(sent: QueryDict) -> Sought:
+    """The first filter that is named decides; the others are not looked at."""
+    if "student" in sent:
+        student_id = str(sent["student"])
+        return _of_student("student", student_id, student_id, None)
+    named = [sent.get("by", ""), *(name for name in FILTERS if name in sent)]
+    by = next((name for name in named if name in FILTERS), "day")
+    default = {by: DEFAULTS.get(by) or (_today().isoformat() if by == "day" else None)}
+    form = FORMS[by](sent if by in sent else default if default[by] else None)
+    if not form.is_valid():
+        return Sought(by, form=form)
+    value = form.cleaned_data[by]
+    if by == "code":
+        return _of_code(form, value)
+    return Sought(by, value, form, _listing(by, value))
+
+
+def _today() -> date:
+    return study.now().astimezone(study.zone()).date()
+
+
+def _of_code(form: forms.Form, code: str) -> Sought:
+    try:
+        entry = DirectoryEntry.get(keys.STUDENT_DIRECTORY, code)
+    except DirectoryEntry.DoesNotExist:
+        form.add_error("code", "No student has this code.")
+        return Sought("code", form=form)
+    return _of_student("code", code, entry.student_id, form)
+
+
+def _of_student(by: str, value: str, student_id: str, form: forms.Form | None) -> Sought:
+    try:
+        keys.student(student_id)
+    except keys.BadKey:
+        raise Http404("no such student") from None
+    part = partial(Session.of_student, student_id)
+    return Sought(
+        by, value, form, paging.Listing(name=f"sessions/student/{student_id}", index=2, parts=(part,))
+    )
+
+
+def _listing(by: str, value: Any) -> paging.Listing:
+    name = f"sessions/{by}/{value}"
+    match by:
+        case "place":
+            return paging.Listing(name=name, index=3, parts=(partial(Session.at_location, value),))
+        case "condition":
+            condition = keys.Condition.from_code(value)
+            return paging.Listing(name=name, index=1, parts=(partial(Session.of_condition, condition),))
+        case "type":
+            part = partial(Session.of_type, value)
+            return paging.Listing(name=name, index=4, parts=(part,), read_per_item=READ_PER_SESSION)
+    return paging.Listing(name=name, index=5, parts=_parts_of_day(value))
+
+
+def _parts_of_day(day: date) -> tuple[Callable[..., Any], ...]:
+    """A day of the study's time zone lies in one or two UTC days of the index; the later one comes first."""
+    start, end = (
+        keys.moment(keys.stamp(datetime.combine(when, time(), study.zone())))
+        for when in (day, day + timedelta(days=1))
+    )
+    last = end - timedelta(seconds=1)
+    within = Item.GSI5SK.between(keys.stamp(start), keys.stamp(last))
+    days = dict.fromkeys((last.date(), start.date()))
+    return tuple(partial(Session.on_day, utc_day, range_key_condition=within) for utc_day in days)
+
+
+def _days_around(day: date) -> dict[str, Any]:
+    one = timedelta(days=1)
+    return {"previous_day": day - one, "next_day": day + one if day < _today() else None, "today": _today()}
+
+
+# --- one session
+
+
+@allow("facilitator", "researcher", "admin")
+@never_cache
+@require_GET
+def show(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Everything of a session, read with one query."""
+    run, package = _load(session_id), study.package()
+    costs = transcript.costs(run)
+    context = {
+        "run": run,
+        "session": run.session,
+        "state": story.state_of(run.session),
+        "missing": story.why_missing(run),
+        "timeline": story.timeline(run, package),
+        "transcript": transcript.dialogue(run, package),
+        "items": transcript.compared(run, package),
+        "gain": transcript.gain(run),
+        "survey": transcript.survey(run, package),
+        "flags": story.flags(run.session),
+        "conflicts": transcript.conflicts(run),
+        "costs": costs,
+        "total": transcript.total(costs),
+    }
+    return render(request, "sessions/show.html", context)
+
+
+def _load(session_id: str) -> Run:
+    try:
+        return Run.load(session_id)
+    except SessionNotFound:
+        raise Http404("no such session") from None
+
+
+@allow("facilitator", "admin")
+@require_POST
+def stop(request: HttpRequest, session_id: str) -> HttpResponse:
+    run = _load(session_id)
+    try:
+        running.stop(run, now=study.now())
+    except SessionClosed as closed:
+        messages.warning(request, f"There was nothing to stop: the session is {closed.state}.")
+    except Busy as fault:
+        messages.error(request, f"Not stopped: {fault}.")
+    except PynamoDBException:
+        messages.error(request, "Not stopped: the store did not answer. Please try again.")
+    else:
+        messages.success(request, "The session is stopped. What was answered before is kept.")
+    return redirect("session", run.id)

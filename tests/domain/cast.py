@@ -1,0 +1,253 @@
+"""A fixed cast for the domain's tests: the study's package, a clock, a participant who walks through a session."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+from sessions_app.domain import dialogue, keys, onboarding, playing, running
+from sessions_app.domain.content import load
+from sessions_app.domain.models import Student
+from sessions_app.domain.run import Run
+from sessions_app.domain.tutor import Tutor
+from sessions_app.domain.tutor.scripted import ScriptedTutor
+
+PACKAGE = load(Path(__file__).parents[2] / "content" / "tredegar-iron-works-v1")
+NOON = datetime(2026, 3, 3, 17, 0, tzinfo=UTC)
+AGES = onboarding.Ages(least=14, most=18)
+GPS = {
+    "latitude": 37.5356,
+    "longitude": -77.4453,
+    "accuracy_meters": 8.5,
+    "geofence_validated": True,
+    "distance_from_target_meters": 4.2,
+}
+HONOR = running.Verified(method="honor_system", confidence="medium")
+ANSWER = "The river gave the mills their power because the water falls here."
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def agreements(age: int, *, agrees: bool = True) -> list[onboarding.Agreement]:
+    return [
+        onboarding.Agreement(
+            kind=kind,
+            sha256=PACKAGE.form(kind).sha256,
+            relation="mother" if kind == "parental_permission" else "self",
+            method="on_screen",
+            agrees=agrees,
+        )
+        for kind in onboarding.forms_needed(age)
+    ]
+
+
+def enrol(age: int = 16, **changes: Any) -> Student:
+    told: dict[str, Any] = {
+        "student_id": new_id(),
+        "demographics": {
+            "age": age,
+            "grade_level": 10,
+            "school": "Fall Line High School",
+            "richmond_resident": True,
+        },
+        "learning_profile": {
+            "depth_preference": "moderate",
+            "learning_style": "visual",
+            "prior_knowledge_topics": ["civil_war"],
+        },
+        "agreements": agreements(age),
+        "data_sharing": True,
+        "forms": PACKAGE.forms,
+        "ages": AGES,
+        "source": random.Random(),
+        "by": "facilitator",
+        "now": NOON - timedelta(days=3),
+    }
+    return onboarding.enrol(**{**told, **changes})
+
+
+def verified(location: str) -> running.Verified:
+    if location in ("on-site", "learning-space"):
+        return running.Verified(method="GPS", confidence="high", gps=GPS)
+    if location == "classroom":
+        return running.Verified(method="QR_code", confidence="high")
+    return HONOR
+
+
+def start(student: Student, location: str = "home", **changes: Any) -> Run:
+    told: dict[str, Any] = {
+        "session_id": new_id(),
+        "student_id": student.student_id,
+        "location": PACKAGE.location(location),
+        "verified": verified(location),
+        "package": PACKAGE,
+        "facilitator": "facilitator",
+        "choose": random.Random(1).choice,
+        "now": NOON,
+    }
+    return running.start(**{**told, **changes})
+
+
+def start_in(code: str, student: Student | None = None, **changes: Any) -> Run:
+    """A session in a given condition, set by hand."""
+    condition = keys.Condition.from_code(code)
+    override = running.Override(condition=condition, reason="a test", by="admin")
+    return start(student or enrol(), condition.location, override=override, **changes)
+
+
+@dataclass
+class Participant:
+    """Holds the run as its last call left it; each call takes `pause` seconds."""
+
+    run: Run
+    tutor: Tutor = field(default_factory=ScriptedTutor)
+    now: datetime = NOON
+
+    @classmethod
+    def in_condition(cls, code: str, **changes: Any) -> Participant:
+        return cls(start_in(code, **changes))
+
+    def after(self, seconds: float = 10) -> datetime:
+        self.now += timedelta(seconds=seconds)
+        return self.now
+
+    def answer_item(self, kind: str, number: int, answer: str | None = None, **changes: Any) -> Run:
+        item = PACKAGE.assessment[(number - 1) % len(PACKAGE.assessment)]
+        told = {
+            "kind": kind,
+            "number": number,
+            "answer": answer or item.correct_answer or ANSWER,
+            "submission_id": new_id(),
+            "package": PACKAGE,
+            "now": self.after(),
+        }
+        self.run = running.answer_item(self.run, **{**told, **changes})
+        return self.run
+
+    def choose_format(self, **changes: Any) -> Run:
+        told = {
+            "format_chosen": "audio",
+            "speed": 1.0,
+            "captions": False,
+            "package": PACKAGE,
+            "now": self.after(),
+        }
+        self.run = playing.choose_format(self.run, **{**told, **changes})
+        return self.run
+
+    def report(self, segment_id: int, seconds: float = 10, **counted: Any) -> Run:
+        self.run = playing.record_progress(
+            self.run,
+            segment_id=segment_id,
+            report=playing.Report(**counted),
+            package=PACKAGE,
+            now=self.after(seconds),
+        )
+        return self.run
+
+    def finish_segment(self, segment_id: int, seconds: float = 150, **counted: Any) -> Run:
+        counted = {"position": 150, "played": 150} | counted
+        self.run = playing.finish_segment(
+            self.run,
+            segment_id=segment_id,
+            report=playing.Report(**counted),
+            package=PACKAGE,
+            now=self.after(seconds),
+        )
+        return self.run
+
+    def prepare(self, segment_id: int) -> Run:
+        self.run = dialogue.prepare(
+            self.run, segment_id=segment_id, package=PACKAGE, tutor=self.tutor, now=self.after()
+        )
+        return self.run
+
+    def question(self, segment_id: int, number: int) -> Run:
+        self.run = dialogue.question(
+            self.run,
+            segment_id=segment_id,
+            number=number,
+            package=PACKAGE,
+            tutor=self.tutor,
+            clock=self.after,
+        )
+        return self.run
+
+    def answer_question(self, segment_id: int, number: int, answer: str = ANSWER, **changes: Any) -> Run:
+        told = {
+            "segment_id": segment_id,
+            "number": number,
+            "answer": answer,
+            "submission_id": new_id(),
+            "package": PACKAGE,
+            "now": self.after(),
+        }
+        self.run = dialogue.answer_question(self.run, **{**told, **changes})
+        return self.run
+
+    def survey(self, answers: dict[str, Any] | None = None, **changes: Any) -> Run:
+        told = {
+            "answers": answers or survey_answers(),
+            "submission_id": new_id(),
+            "package": PACKAGE,
+            "now": self.after(60),
+        }
+        self.run = running.submit_survey(self.run, **{**told, **changes})
+        return self.run
+
+    def take_step(self) -> None:
+        step = self.run.step
+        assert step is not None
+        match step.stage.kind:
+            case "baseline" | "final":
+                self.answer_item(step.stage.kind, step.number)
+            case "format":
+                self.choose_format()
+            case "segment":
+                self.finish_segment(step.stage.segment or 0)
+            case "questions":
+                self.question(step.stage.segment or 0, step.number)
+                self.answer_question(step.stage.segment or 0, step.number)
+            case _:
+                self.survey()
+
+    def walk_to(self, slug: str) -> Participant:
+        """Until the step with this slug comes next."""
+        while self.run.step is not None and self.run.step.slug != slug:
+            self.take_step()
+        assert self.run.step is not None, f"{slug} never came"
+        return self
+
+    def walk(self) -> Participant:
+        while self.run.step is not None:
+            self.take_step()
+        return self
+
+
+def survey_answers() -> dict[str, Any]:
+    values = {"rating": 4, "yes_no": True, "choice": "dynamic", "text": "fine"}
+    return {group.name: {each.name: values[each.kind] for each in group.fields} for group in PACKAGE.survey}
+
+
+def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
+    """What `call(0)` to `call(count - 1)` gave or raised, all let go at the same moment."""
+    gate = Barrier(count)
+
+    def one(number: int) -> Any:
+        gate.wait(timeout=30)
+        try:
+            return call(number)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))

@@ -1,0 +1,297 @@
+"""One session, shown whole at whatever stage it is, and stopped."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from django.test import Client
+
+from sessions_app import story, study, transcript
+from sessions_app.domain import flow, grading, running
+from sessions_app.domain.models import Session
+from sessions_app.domain.models.session import FLAGS
+from sessions_app.domain.run import DifferentAnswer, Run
+from socratic_site.engine import REGION, Engine
+from tests.domain.cast import NOON, PACKAGE, Participant, enrol, new_id, start_in, verified
+from tests.journeys.cast import close, signed_in, store_away
+
+pytestmark = pytest.mark.django_db
+
+HOSTILE = "<script>alert(1)</script> \u202eright to left\u202c 🏭 'quoted' & \"double\""
+SLUGS = [flow.Step(stage, number).slug for stage in flow.plan("2.5") for number in range(1, stage.steps + 1)]
+
+
+@pytest.fixture
+def client(table: str) -> Client:
+    return signed_in("facilitator")
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def ids(response: Any) -> list[str]:
+    """The sessions of a list, in order."""
+    return re.findall(r'row-link"\s+href="/sessions/([^/"]+)/"', response.content.decode())
+
+
+def graded(run: Run) -> Run:
+    for task in list(grading.due(NOON + timedelta(days=1))):
+        tutor = study.tutor()
+        assert grading.work(task, package=PACKAGE, tutor=tutor, now=NOON + timedelta(hours=2))
+    return Run.load(run.id)
+
+
+# --- at every stage
+
+
+@pytest.mark.parametrize(
+    "slug", [slug for slug in SLUGS if slug.split("/")[-1] not in ("3", "4", "6", "7", "8")]
+)
+def test_a_session_is_shown_at_every_stage(client: Client, slug: str, requests_made: list[str]) -> None:
+    run = Participant.in_condition("L1-I1-D").walk_to(slug).run
+    requests_made.clear()
+    response = client.get(f"/sessions/{run.id}/")
+    page = text(response)
+    assert response.status_code == 200
+    assert requests_made == ["Query"]
+    assert "Not reached yet: the session is running." in page
+    assert f'href="/run/{run.id}/"' in page
+    assert page.count('<li class="now">') == 1
+
+
+@pytest.mark.parametrize("slug", ["baseline/1", "format", "segment-2", "questions-2/2", "final/5", "survey"])
+def test_a_stopped_session_says_what_it_never_reached(client: Client, slug: str) -> None:
+    run = Participant.in_condition("L2-I2-S").walk_to(slug).run
+    close(run)
+    response = client.get(f"/sessions/{run.id}/")
+    page = text(response)
+    assert response.status_code == 200
+    assert "Not reached: the session was stopped before." in page
+    assert "stopped" in page
+    assert f"/run/{run.id}/" not in page
+    assert "Stop this session" not in page
+
+
+@pytest.mark.parametrize("code", ["L1-I1-D", "L2-I2-S", "L3-I3-D", "L4-I1-S"])
+def test_a_whole_session_is_told_from_verification_to_survey(client: Client, code: str) -> None:
+    run = graded(Participant.in_condition(code).walk().run)
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert "Not reached" not in page
+    assert "being scored" not in page
+    for record in run.interventions.values():
+        for question in record.questions:
+            assert question.question in page
+            assert question.answer in page
+    for record in run.assessments.values():
+        for item in record.questions:
+            assert item.question_text in page
+            assert item.student_answer in page
+    for group in PACKAGE.survey:
+        assert all(field.label in page for field in group.fields)
+    assert all(story.FLAG_MEANINGS[flag] in page for flag in run.session.metadata.data_quality_flags)
+
+
+def test_scores_stand_before_and_after_with_the_gain(client: Client) -> None:
+    participant = Participant.in_condition("L4-I3-S")
+    wrong = PACKAGE.assessment[0].options[-1]
+    assert wrong != PACKAGE.assessment[0].correct_answer
+    participant.answer_item("baseline", 1, wrong)
+    run = graded(participant.walk().run)
+    page, told = text(client.get(f"/sessions/{run.id}/")), run.assessments["final"].learning_gain
+    assert f"+{told.absolute_gain:.1f}" in page
+    assert "not right, 0 of 1" in page
+    assert "right, 1 of 1" in page
+    assert f"Right would be: {PACKAGE.assessment[0].correct_answer}" in page
+    assert "Rubric and feedback" in page
+
+
+def test_a_gain_that_is_not_defined_says_why(client: Client) -> None:
+    run = graded(Participant.in_condition("L4-I3-S").walk().run)
+    final = run.assessments["final"]
+    gain: Any = type(final).learning_gain
+    final.update(actions=[gain.relative_gain.remove(), gain.normalized_gain.remove()])
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert "not defined: the baseline is 0" in page
+    assert "not defined: nothing was left to gain" in page
+
+
+def test_ungraded_answers_are_said_to_be_in_scoring(client: Client) -> None:
+    run = Participant.in_condition("L4-I3-S").walk().run
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert "The short answers are being scored; the gain follows." in page
+    assert "The answers are being scored." in page
+    assert "Short answers are being scored" in page
+
+
+def test_where_a_question_came_from_is_told(client: Client) -> None:
+    run = Participant.in_condition("L4-I3-D").walk_to("questions-4/2").run
+    assert "scripted tutor, scripted-v1" in text(client.get(f"/sessions/{run.id}/"))
+    record = run.interventions[4]
+    asked: Any = type(record).socratic_sequence[0]
+    record.update(actions=[asked.question_source.set("static_fallback")])
+    assert "set question, stood in" in text(client.get(f"/sessions/{run.id}/"))
+    static = Participant.in_condition("L4-I3-S").walk_to("questions-4/2").run
+    assert ">set question<" in text(client.get(f"/sessions/{static.id}/"))
+
+
+def test_the_place_is_told_without_coordinates(client: Client) -> None:
+    run = start_in("L1-I1-D")
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert "GPS, confidence high" in page
+    assert "within 25 m from the target" in page
+    assert "37.5" not in page
+    assert "77.4" not in page
+
+
+def test_an_override_of_place_and_condition_says_its_reason(client: Client) -> None:
+    vouched = running.Verified(
+        method="manual", confidence="low", override_reason="no satellites in the cellar", attested_by="mia"
+    )
+    run = start_in("L1-I1-D", verified=vouched)
+    page = text(client.get(f"/sessions/{run.id}/"))
+    for told in ("no satellites in the cellar", "Vouched for by mia", "set by admin: a test"):
+        assert told in page.replace("<bdi>", "").replace("</bdi>", "")
+    drawn = running.start(
+        session_id=new_id(),
+        student_id=enrol().student_id,
+        location=PACKAGE.location("home"),
+        verified=verified("home"),
+        package=PACKAGE,
+        facilitator="mia",
+        choose=lambda cells: cells[0],
+        now=NOON,
+    )
+    assert "drawn, balanced inside the place" in text(client.get(f"/sessions/{drawn.id}/"))
+
+
+def test_both_texts_of_a_conflict_are_shown(client: Client) -> None:
+    participant = Participant.in_condition("L4-I3-S").walk_to("questions-4/2")
+    chosen, other = PACKAGE.assessment[0].options[:2]
+    stored = participant.run.assessments["baseline"].questions[0].student_answer
+    second = other if stored == chosen else chosen
+    with pytest.raises(DifferentAnswer):
+        participant.answer_item("baseline", 1, second)
+    with pytest.raises(DifferentAnswer):
+        participant.answer_question(4, 1, "Another thought entirely.")
+    page = text(client.get(f"/sessions/{participant.run.id}/"))
+    told = transcript.conflicts(Run.load(participant.run.id))
+    assert [(each.stored, each.other) for each in told] == [
+        (stored, second),
+        (participant.run.interventions[4].questions[0].answer, "Another thought entirely."),
+    ]
+    assert "Questions after part 4, question 1" in page
+    assert "Another thought entirely." in page
+
+
+def test_what_the_tutor_took_is_added_up() -> None:
+    lines = [
+        transcript.Cost("a", "m", 100, 10, 0.25, 800),
+        transcript.Cost("b", "m", 50, 5, 0.5, 1200),
+        transcript.Cost("c", "m", 1, 1, 0.0),
+    ]
+    assert transcript.total(lines) == transcript.Cost("All", "", 151, 16, 0.75, 1000)
+    assert transcript.total([]).milliseconds is None
+
+
+@pytest.mark.parametrize(
+    "answer", [HOSTILE, "x" * 10_000, "\u202e" + "שלום " * 50, "a\n\nb\n" * 100, "{{ 7|add:7 }}"]
+)
+def test_hostile_answers_are_shown_as_text(client: Client, answer: str) -> None:
+    participant = Participant.in_condition("L4-I3-S").walk_to("questions-4/1")
+    participant.answer_question(4, 1, answer)
+    response = client.get(f"/sessions/{participant.run.id}/")
+    assert b"<script>alert" not in response.content
+    assert answer.strip() in text(response)
+
+
+def test_every_flag_explains_itself() -> None:
+    assert set(story.FLAG_MEANINGS) == set(FLAGS)
+    session = Session(metadata={"data_quality_flags": list(FLAGS)})
+    assert [flag for flag, meaning in story.flags(session) if meaning] == list(FLAGS)
+
+
+def test_sessions_of_another_writer_are_shown(client: Client, engine: Engine, table: str) -> None:
+    """The schema's own examples, put there by plain boto3."""
+    raw = boto3.resource("dynamodb", region_name=REGION, endpoint_url=engine.endpoint).Table(table)
+    found = set()
+    for path in sorted((Path(__file__).parents[1] / "examples").glob("*.json")):
+        item = json.loads(path.read_text(), parse_float=Decimal)
+        raw.put_item(Item=item)
+        found |= {item["session_id"]} if item["SK"] == "METADATA" else set()
+    (session_id,) = found
+    assert ids(client.get("/sessions/?day=2025-10-23")) == [session_id]
+    page = text(client.get(f"/sessions/{session_id}/"))
+    assert "completed" in page
+    assert "Looking around at the physical space" in page
+    assert "model claude-3-5-sonnet-20241022" in page
+
+
+@pytest.mark.parametrize("session_id", ["nothing", str(uuid.uuid4()), "x" * 65, "x" * 400])
+def test_what_does_not_exist_is_not_found(client: Client, session_id: str) -> None:
+    assert client.get(f"/sessions/{session_id}/").status_code == 404
+    assert client.post(f"/sessions/{session_id}/stop/").status_code == 404
+
+
+# --- stopping
+
+
+def test_a_session_is_stopped_with_what_it_has(client: Client) -> None:
+    run = Participant.in_condition("L4-I3-S").walk_to("baseline/4").run
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert f'action="/sessions/{run.id}/stop/"' in page
+    after = client.post(f"/sessions/{run.id}/stop/", follow=True)
+    assert "The session is stopped. What was answered before is kept." in text(after)
+    stopped = Run.load(run.id)
+    assert stopped.session.state == "abandoned"
+    assert len(stopped.assessments["baseline"].questions) == 3
+
+
+def test_stopping_twice_is_harmless(client: Client) -> None:
+    run = start_in("L4-I3-S")
+    for _ in range(2):
+        assert "is stopped" in text(client.post(f"/sessions/{run.id}/stop/", follow=True))
+    assert Run.load(run.id).session.metadata.version == 2
+
+
+def test_a_complete_session_can_not_be_stopped(client: Client) -> None:
+    run = Participant.in_condition("L4-I3-S").walk().run
+    assert "There was nothing to stop" in text(client.post(f"/sessions/{run.id}/stop/", follow=True))
+    assert Run.load(run.id).session.state == "completed"
+
+
+def test_a_link_stops_nothing(client: Client) -> None:
+    run = start_in("L4-I3-S")
+    assert client.get(f"/sessions/{run.id}/stop/").status_code == 405
+    assert Run.load(run.id).is_open
+
+
+def test_stopping_without_the_store_is_told(client: Client) -> None:
+    run = start_in("L4-I3-S")
+    with store_away("TransactWriteItems"):
+        after = client.post(f"/sessions/{run.id}/stop/", follow=True)
+    assert "Not stopped" in text(after)
+    assert Run.load(run.id).is_open
+
+
+# --- who may
+
+
+@pytest.mark.parametrize("role", ["researcher", "irb"])
+def test_who_only_looks_can_neither_continue_nor_stop(table: str, role: str) -> None:
+    run = start_in("L4-I3-S")
+    client = signed_in(role)
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert "Continue" not in page
+    assert "Stop this session" not in page
+    assert client.post(f"/sessions/{run.id}/stop/").status_code == 403
+    assert Run.load(run.id).is_open
