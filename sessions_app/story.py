@@ -19,7 +19,7 @@ from .domain.run import Run
 
 FLAG_MEANINGS = {
     "ai_fallback": "The model did not give a usable question in time, so a set question stood in for it.",
-    "offline_tutor": "No model was connected: questions or scores were made by the scripted tutor.",
+    "offline_tutor": "No model was connected: the questions were made by the scripted tutor.",
     "location_override": "The place was not verified: a facilitator vouched for it and gave a reason.",
     "resumed": "The session was left and taken up again later, or on another device.",
     "long_pause": "A single answer took more than ten minutes.",

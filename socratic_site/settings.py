@@ -159,7 +159,9 @@ TIME_ZONE = STUDY_TIME_ZONE  # for showing only; what is stored is UTC
 
 # whitenoise reads them out of static/ and the installed packages at start: no collectstatic step
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS: list[Any] = [BASE_DIR / "static"]
+if (CONTENT_PACKAGE / "media").is_dir():  # audio and video, with the range requests that players need
+    STATICFILES_DIRS.append(("content", CONTENT_PACKAGE / "media"))
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 

@@ -246,6 +246,8 @@ def answer_question(
     Raises BadAnswer, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
     """
     answer = clean_answer(answer)
+    if number < 1:
+        raise OutOfStep(run.step)
     if _already(run, segment_id, number, answer, submission_id, now):
         return run
     run.expect(f"questions-{segment_id}", number)

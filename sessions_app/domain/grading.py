@@ -7,21 +7,23 @@ transaction, so an answer is scored once however often the worker is killed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
 from . import keys, scoring
 from .content import Package
-from .models import Assessment, GradingTask, Intervention, Item
+from .models import Assessment, GradingTask, Intervention, Item, Review, Session
+from .models.review import POINTS
 from .models.transaction import Refused, Transaction
 from .run import ConsentNotInForce, Run, SessionNotFound, commit
 from .tutor import (
     Concept,
     Criterion,
     GradeRequest,
-    InterventionRating,
     RatedExchange,
     RatingRequest,
     RubricGrade,
@@ -67,14 +69,13 @@ def _drop(task: GradingTask) -> None:
 def _postpone(task: GradingTask, reason: str, now: datetime) -> None:
     """Wait twice as long after every failure, from 30 seconds up to an hour."""
     wait = min(timedelta(seconds=30) * 2 ** min(int(task.attempts), 12), LONGEST_WAIT)
-    task.update(
-        actions=[
-            GradingTask.attempts.set(task.attempts + 1),
-            GradingTask.not_before.set(now + wait),
-            GradingTask.last_failure.set(reason),
-        ],
-        condition=Item.PK.exists(),
-    )
+    actions: list[Action] = [
+        GradingTask.attempts.set(task.attempts + 1),
+        GradingTask.not_before.set(now + wait),
+        GradingTask.last_failure.set(reason),
+    ]
+    with suppress(UpdateError):  # another worker has done it meanwhile
+        task.update(actions=actions, condition=Item.PK.exists())
 
 
 def _grade_assessment(run: Run, task: GradingTask, package: Package, tutor: Tutor, now: datetime) -> None:
@@ -98,9 +99,11 @@ def _grade_assessment(run: Run, task: GradingTask, package: Package, tutor: Tuto
         Assessment.assessment_results.set(record.assessment_results),
         Assessment.scoring_breakdown.set(record.scoring_breakdown),
     ]
-    actions += _gain(transaction, run, record, now)
+    actions += gain(transaction, run, record, now)
     transaction.update("record", record, actions, unchanged)
     transaction.delete("task", task)
+    points = {q.question_id: {POINTS: q.points_earned} for q in record.questions if q.ai_scoring}
+    _open_review(transaction, run, task, points, record.metadata.version, now)
     commit(transaction)
 
 
@@ -133,22 +136,62 @@ def _apply(question: Any, grade: RubricGrade, now: datetime) -> None:
     question.is_correct = scoring.counts_as_correct(question.points_earned, question.points)
 
 
-def _gain(transaction: Transaction, run: Run, record: Assessment, now: datetime) -> list[Action]:
-    """The learning gain stands on the final assessment, as soon as both are scored, whichever comes last."""
+def _open_review(
+    transaction: Transaction,
+    run: Run,
+    task: GradingTask,
+    scores: dict[str, dict[str, float]],
+    version: float,
+    now: datetime,
+) -> None:
+    """What people may score now, with the model's scores."""
+    if scores:
+        review = Review.new(
+            session_id=run.id, what=task.what, scores=scores, record_version=version, scored_at=now
+        )
+        transaction.create("review", review)
+
+
+def gain(transaction: Transaction, run: Run, record: Assessment, now: datetime) -> list[Action]:
+    """The learning gain stands on the final assessment, as soon as both are scored, whichever comes last.
+
+    `record` is the one that was scored just now, by the model or by a person.
+    """
     baseline, final = run.assessments.get("baseline"), run.assessments.get("final")
     if baseline is None or final is None or not (baseline.is_graded and final.is_graded):
+        _still_alone(transaction, run, record)
         return []
     unchanged: Any = Assessment.metadata.version == final.metadata.version
     final.learning_gain = scoring.learning_gain(
         baseline.assessment_results.score_percentage, final.assessment_results.score_percentage
     )
-    gain: list[Action] = [Assessment.learning_gain.set(final.learning_gain)]
+    moved: list[Action] = [Assessment.learning_gain.set(final.learning_gain)]
     if record is final:
-        return gain
+        _same_baseline(transaction, baseline)
+        return moved
     final.metadata.version += 1
     final.metadata.updated_at = now
-    transaction.update("final", final, [*gain, Assessment.metadata.set(final.metadata)], unchanged)
+    transaction.update("final", final, [*moved, Assessment.metadata.set(final.metadata)], unchanged)
     return []
+
+
+def _same_baseline(transaction: Transaction, baseline: Assessment) -> None:
+    """Refuse if a person scored the baseline meanwhile. Its review is asked, as that is a small item."""
+    unchanged: Any = Review.record_version == baseline.metadata.version
+    key = keys.review(baseline.assessment_metadata.type)
+    transaction.check("other", Review, baseline.PK, key, Item.PK.does_not_exist() | unchanged)
+
+
+def _still_alone(transaction: Transaction, run: Run, record: Assessment) -> None:
+    """Refuse if the other assessment is graded meanwhile: each grader would leave the gain to the other."""
+    kind = record.assessment_metadata.type
+    other = run.assessments.get("final" if kind == "baseline" else "baseline")
+    if other is not None:
+        ungraded: Any = Assessment.assessment_results.does_not_exist()
+        transaction.check("other", Assessment, other.PK, other.SK, ungraded)
+    elif kind == "baseline":
+        unfinished: Any = Session.completion_status.final_assessment_completed == False  # noqa: E712
+        transaction.check("other", Session, run.session.PK, run.session.SK, unfinished)
 
 
 def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tutor, now: datetime) -> None:
@@ -159,7 +202,9 @@ def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tut
     rating = tutor.rate(_rating_request(run, record, package))
     for question, scores in zip(record.questions, rating.scores, strict=True):
         question.quality_scores = dict(scores)
-    _summarise(record, rating)
+    summarise(record)
+    if record.is_dynamic:
+        record.intervention_summary.progression_quality = _rounded(rating.progression_quality)
     record.grading = {
         "model": rating.model,
         "graded_at": now,
@@ -178,6 +223,8 @@ def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tut
     ]
     transaction.update("record", record, actions, unchanged)
     transaction.delete("task", task)
+    given = {str(number): dict(each) for number, each in enumerate(rating.scores, 1)}
+    _open_review(transaction, run, task, given, record.metadata.version, now)
     commit(transaction)
 
 
@@ -199,19 +246,19 @@ def _rating_request(run: Run, record: Intervention, package: Package) -> RatingR
     )
 
 
-def _summarise(record: Intervention, rating: InterventionRating) -> None:
+def summarise(record: Intervention) -> None:
     """Means over the questions. Question quality is the mean of clarity and relevance (dynamic only)."""
     summary = record.intervention_summary
-    depths = [scores["answer_depth"] for scores in rating.scores if "answer_depth" in scores]
+    scored = [each.quality_scores for each in record.questions if each.quality_scores is not None]
+    depths = [scores.answer_depth for scores in scored if scores.answer_depth is not None]
     summary.avg_answer_depth = _rounded(scoring.mean(depths))
     if record.is_dynamic:
         qualities = [
-            (scores["question_clarity"] + scores["question_relevance"]) / 2
-            for scores in rating.scores
-            if "question_clarity" in scores  # a static question that stood in has none
+            (scores.question_clarity + scores.question_relevance) / 2
+            for scores in scored
+            if scores.question_clarity is not None  # a static question that stood in has none
         ]
         summary.avg_question_quality = _rounded(scoring.mean(qualities))
-        summary.progression_quality = _rounded(rating.progression_quality)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -21,6 +21,7 @@ LOCATION_VERIFICATION: Final = "LOCATION_VERIFICATION"
 CONTENT_DELIVERY: Final = "CONTENT_DELIVERY"
 POST_SURVEY: Final = "POST_SURVEY"
 TALLY: Final = "TALLY"
+CONTRIBUTION: Final = "CONTRIBUTION"
 
 SESSION_PREFIX: Final = "SESSION#"
 CONSENT_PREFIX: Final = "CONSENT#"
@@ -28,14 +29,19 @@ INTERVENTION_PREFIX: Final = "INTERVENTION#"
 ASSESSMENT_PREFIX: Final = "ASSESSMENT#"
 CONFLICT_PREFIX: Final = "CONFLICT#"
 PREPARED_PREFIX: Final = "EVENT#PREPARED#"
+REVIEW_PREFIX: Final = "REVIEW#"
 
 STUDENT_DIRECTORY: Final = "DIRECTORY#students"
 SCHOOL_DIRECTORY: Final = "DIRECTORY#schools"
 STUDENTS_BY_TIME: Final = "STUDENTS"
 GRADING_QUEUE: Final = "QUEUE#grading"
+STATISTICS_BY_MONTH: Final = "STATS#MONTHS"
+STATISTICS_BY_DAY: Final = "STATS#DAYS"
+AGGREGATE_PREFIX: Final = "AGGREGATE#"
+WORKER_PREFIX: Final = "WORKER#"
 
-_STAMP = re.compile(r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|\+00:00)$")
-_SAFE = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
+_STAMP = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|\+00:00)", re.ASCII)
+_SAFE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class BadKey(ValueError):
@@ -54,7 +60,7 @@ def stamp(moment: datetime) -> str:
 
 def moment(text: str) -> datetime:
     """Read a stored timestamp; microseconds and `+00:00`, which other writers use, are accepted."""
-    found = _STAMP.match(text)
+    found = _STAMP.fullmatch(text)
     if not found:
         raise BadKey(f"{text!r} is not a UTC timestamp like 2025-10-23T14:30:00Z")
     try:
@@ -122,7 +128,7 @@ CONDITIONS: Final = tuple(
 
 
 def _part(name: str, value: str) -> str:
-    if not _SAFE.match(value):
+    if not _SAFE.fullmatch(value):
         raise BadKey(f"{name} {value!r} has characters that a key may not hold")
     return value
 
@@ -174,8 +180,9 @@ def prepared_question(segment_id: int) -> str:
     return f"{PREPARED_PREFIX}{segment_id}"
 
 
-def conflict(at: datetime, submission_id: str) -> str:
-    return f"{CONFLICT_PREFIX}{stamp(at)}#{_part('submission_id', submission_id)}"
+def conflict(at: datetime, digest: str) -> str:
+    """`digest` is of submission id and text: the same conflict in the same second has the same key."""
+    return f"{CONFLICT_PREFIX}{stamp(at)}#{_part('digest', digest)}"
 
 
 def consent_event(at: datetime, event_id: str) -> str:
@@ -221,3 +228,47 @@ def consent_state(state: str) -> str:
 def queued(at: datetime, session_id: str, name: str) -> str:
     """The sort key of a piece of grading that waits: oldest first."""
     return f"{stamp(at)}#{_part('session_id', session_id)}#{_part('name', name)}"
+
+
+def review(what: str) -> str:
+    """Beside a scored assessment or intervention: how far people have scored it."""
+    return f"{REVIEW_PREFIX}{_part('what', what)}"
+
+
+def review_list(kind: str, name: str) -> str:
+    """The index partition of a list of the grading pages, such as `REVIEW#short#open`."""
+    return f"{REVIEW_PREFIX}{_part('kind', kind)}#{_part('list', name)}"
+
+
+def review_entry(at: datetime, session_id: str, what: str) -> str:
+    """The place in such a list: by the time of the model's score."""
+    return f"{stamp(at)}#{_part('session_id', session_id)}#{_part('what', what)}"
+
+
+def after(prefix: str) -> str:
+    """The upper end of a range that holds every key with this prefix."""
+    return f"{prefix}~"
+
+
+def month(when: date) -> str:
+    """`2025-10`."""
+    return f"{when:%Y-%m}"
+
+
+def condition_month(month_text: str, cell: Condition) -> str:
+    """The sort key of a condition's month among all conditions: `2025-10#L1-I1-D`."""
+    return f"{month_text}#{cell.code}"
+
+
+def counted(cell: Condition) -> str:
+    """The partition that says which sessions of which students are in a condition's statistics."""
+    return f"COUNTED#{condition(cell)}"
+
+
+def worker(name: str) -> str:
+    return f"{WORKER_PREFIX}{_part('worker name', name)}"
+
+
+def shard(shard_id: str) -> str:
+    """A shard of the table's stream; its id is up to 65 characters."""
+    return f"SHARD#{shard_id}"

@@ -111,6 +111,7 @@ def enrol(
     given = {agreement.kind: agreement for agreement in agreements}
     events = _events(student_id, age, given, {form.kind: form for form in forms}, data_sharing, by, now)
     student.consent_data = _consent_data(events, data_sharing, now)
+    student.serialize()  # faults are named before the directory and the school are made from it
     for _ in range(CODE_TRIES):
         student.student_code = new_code(source)
         try:

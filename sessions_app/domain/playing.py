@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -97,7 +98,7 @@ def record_progress(run: Run, *, segment_id: int, report: Report, package: Packa
     if stored is not None and (stored.end_time or (stored.play_time_seconds or 0) > report.played):
         return run
     run.expect(f"segment-{segment_id}", 1)
-    tracking = _updated(stored, package.segment(segment_id), report, now)
+    tracking = _updated(stored, package.segment(segment_id), report, _begun(run, report, now))
     transaction = run.writing()
     transaction.update(
         "content", _content(run), _placing(run, segment_id, tracking, now), _open_segment(run, segment_id)
@@ -120,7 +121,7 @@ def finish_segment(run: Run, *, segment_id: int, report: Report, package: Packag
         return run
     run.expect(f"segment-{segment_id}", 1)
     segment = package.segment(segment_id)
-    tracking = _updated(stored, segment, report, now, start=run.last_moment)
+    tracking = _updated(stored, segment, report, run.last_moment)
     tracking.end_time = now
     played, elapsed = tracking.play_time_seconds, seconds_between(tracking.start_time, now)
     tracking.completed = played >= COMPLETE_SHARE * segment.duration_seconds
@@ -162,19 +163,22 @@ def tracking_of(run: Run, segment_id: int) -> SegmentTracking | None:
     return next((tracking for tracking in known if tracking.segment_id == segment_id), None)
 
 
+def _begun(run: Run, report: Report, now: datetime) -> datetime:
+    """When playing began, by a segment's first report: it may come late, but not before the stage itself."""
+    speed = _content(run).delivery_preferences.playback_speed
+    played = report.played if math.isfinite(report.played) else 0
+    return max(run.last_moment, now - timedelta(seconds=max(0, played) / speed))
+
+
 def _updated(
-    stored: SegmentTracking | None,
-    segment: Segment,
-    report: Report,
-    now: datetime,
-    start: datetime | None = None,
+    stored: SegmentTracking | None, segment: Segment, report: Report, start: datetime
 ) -> SegmentTracking:
     """The segment as the report leaves it; counters never fall. No one plays more than there is."""
     length = segment.duration_seconds
     old: Mapping[str, Any] = stored.attribute_values if stored else {}
-    return SegmentTracking(
+    tracking = SegmentTracking(
         segment_id=segment.segment_id,
-        start_time=stored.start_time if stored else start or now,
+        start_time=stored.start_time if stored else start,
         duration_seconds=length,
         completed=False,
         position_seconds=round(min(max(report.position, 0), length), 1),
@@ -184,6 +188,8 @@ def _updated(
         pause_count=max(report.pauses, old.get("pause_count") or 0),
         rewind_count=max(report.rewinds, old.get("rewind_count") or 0),
     )
+    tracking.unknown = getattr(stored, "unknown", {})
+    return tracking
 
 
 def _deviations(segment: Segment, played: float, elapsed: float) -> list[str]:

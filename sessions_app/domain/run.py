@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -271,12 +273,13 @@ def keep_conflict(
     run: Run, *, stage: str, question: str, submission_id: str, text: str, now: datetime
 ) -> None:
     """Store a second text for an answered question; the same conflict sent again changes nothing."""
+    told = hashlib.sha256(f"{submission_id}\n{text}".encode()).hexdigest()[:32]
     kept = any(c.submission_id == submission_id and c.text == text for c in run.conflicts)
     if kept:
         return
     conflict = AnswerConflict(
         PK=keys.session(run.id),
-        SK=keys.conflict(now, submission_id),
+        SK=keys.conflict(now, told),
         session_id=run.id,
         stage=stage,
         question=question,
@@ -286,5 +289,6 @@ def keep_conflict(
     )
     transaction = run.writing()
     transaction.create("conflict", conflict)
-    commit(transaction)
+    with suppress(Refused):  # it was kept a moment ago by another request
+        commit(transaction)
     run.conflicts.append(conflict)

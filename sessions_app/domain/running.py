@@ -31,6 +31,7 @@ from .run import (
     SHORT_ANSWER_CHARACTERS,
     ConsentNotInForce,
     DifferentAnswer,
+    OutOfStep,
     Run,
     SessionClosed,
     clean_answer,
@@ -50,6 +51,10 @@ class StudentNotFound(LookupError):
 
 class BadChoice(ValueError):
     """A multiple-choice answer that is none of the options."""
+
+
+class OtherPlace(ValueError):
+    """A condition that was set by hand belongs to another place than the one that was verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +96,10 @@ def start(
     """Draw the condition and store session, verification, counters and allocation in one transaction.
 
     Called again with the same `session_id` it gives back the session that exists.
-    Raises StudentNotFound, ConsentNotInForce, Busy.
+    Raises StudentNotFound, ConsentNotInForce, OtherPlace, Busy.
     """
+    if override and override.condition.location != location.key:
+        raise OtherPlace(f"{override.condition.code} is not a condition of {location.name}")
     student, had = _student_and_history(student_id)
     for _ in range(START_TRIES):
         tally = AllocationTally.at(location.key)
@@ -292,6 +299,8 @@ def answer_item(
     Raises BadAnswer, BadChoice, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
     """
     answer = clean_answer(answer)
+    if not 1 <= number <= len(package.assessment):
+        raise OutOfStep(run.step)
     item = package.assessment[number - 1]
     if item.question_type == "multiple_choice" and answer not in item.options:
         raise BadChoice("Please choose one of the answers.")
@@ -517,16 +526,16 @@ def _completing(run: Run, survey: PostSurvey, now: datetime) -> Transaction:
 
 def _ending(run: Run, now: datetime) -> dict[str, Any]:
     played = run.content.engagement_metrics.total_play_time_seconds if run.content else 0
-    asked: float = sum(
+    asked: list[float] = [
         record.intervention_summary.total_duration_seconds
         for record in run.interventions.values()
         if record.intervention_summary
-    )
+    ]
     return {
         "timeline__session_end": now,
         "timeline__total_duration_seconds": seconds_between(run.session.start, now),
         "timeline__content_duration_seconds": played,
-        "timeline__intervention_duration_seconds": asked,
+        "timeline__intervention_duration_seconds": sum(asked),
     }
 
 

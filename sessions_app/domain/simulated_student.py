@@ -44,19 +44,19 @@ STYLES = ("visual", "auditory", "visual-auditory", "reading", "hands-on")
 
 # `{cue}` is a phrase of a rubric or a key concept.
 CLAIMS = (
-    "I think {cue} had a lot to do with it.",
-    "It was mostly because of {cue}.",
-    "You can tell by {cue}, since people depended on that.",
-    "Without {cue} it would have gone another way.",
-    "They needed {cue} for the work.",
-    "What I remember is {cue}.",
+    "I remember the part about {cue}.",
+    "One thing to look at is {cue}.",
+    "The part about {cue} explains a lot of it.",
+    "It is also about {cue}, I think.",
+    "You cannot tell it without {cue}, because so much follows from that.",
+    "I would name {cue}.",
 )
 THOUGHTS = (
-    "I keep thinking about {cue}, because it decided what people could do.",
-    "{cue} surprised me, since I never connected that with Richmond.",
-    "Maybe {cue} mattered more than I thought at first.",
-    "It makes me wonder how {cue} felt for the people who lived then.",
-    "For me it comes down to {cue}, because everything else depended on it.",
+    "I keep thinking about the part with {cue}, because so much follows from it.",
+    "The part about {cue} surprised me, since I never connected that with Richmond.",
+    "Maybe the part about {cue} matters more than I thought at first.",
+    "It makes me wonder about {cue} and the people who lived then.",
+    "I would start with {cue}, because the rest of the story builds on that.",
 )
 WONDERING = ("How did they live with that every day?", "Would I have noticed that myself?")
 VAGUE = (
@@ -155,7 +155,7 @@ def knows(persona: Persona, difficulty: str, gained: float) -> float:
 
 
 def answer(item: AssessmentItem, persona: Persona, *, gained: float, known: Random, chance: Random) -> str:
-    """An answer to an item. `known` has the same state before and after the content: who knew it still does."""
+    """An answer to an item. `known` is the same before and after the content: who knew it still does."""
     if item.question_type == "short_answer":
         return _short_answer(item, persona, gained, known, chance)
     probability = GUESS + (1 - GUESS - SLIP) * knows(persona, item.difficulty, gained)
@@ -279,5 +279,8 @@ def _rating(name: str, persona: Persona, condition: keys.Condition, chance: Rand
 
 
 def _yes(name: str, condition: keys.Condition) -> float:
-    rarely = {"location_was_distracting": DISTRACTED[condition.location], "technical_issues_encountered": 0.08}
+    rarely = {
+        "location_was_distracting": DISTRACTED[condition.location],
+        "technical_issues_encountered": 0.08,
+    }
     return rarely.get(name, SAID_YES)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from random import Random
+from typing import Any
 
 from . import dialogue, flow, grading, keys, onboarding, playing, running
 from . import location as places
@@ -97,7 +98,7 @@ class Clock:
 
 
 def admit(cohort: Cohort, index: int) -> Run:
-    """Enrol student `index` (from 0) and start the session: to be called in order, as conditions are drawn."""
+    """Enrol student `index` (from 0) and start the session. In order, as the draw depends on those before."""
     begins = cohort.begins(index)
     student = _enrolled(cohort, index, begins)
     wanted = cohort.wanted(index)
@@ -150,7 +151,7 @@ def _enrolled(cohort: Cohort, index: int, begins: datetime) -> Student:
 
 
 def verified(place: Location, chance: Random, *, now: datetime, by: str) -> running.Verified:
-    """The place, made sure of as it is for real: position in the fence, code on the wall, or the student's word."""
+    """Made sure of as for real: a position in the fence, the code on the wall, or the student's word."""
     token = places.token_hash(f"{chance.getrandbits(128):x}")
     if place.method == "honor_system":
         return running.Verified(method="honor_system", confidence="medium", token_sha256=token)
@@ -221,14 +222,15 @@ def waiting(run: Run) -> Iterator[GradingTask]:
     for kind, record in run.assessments.items():
         if len(record.questions) == flow.ITEMS and not record.is_graded:
             yield running.grading_task(run.id, kind, record.questions[-1].answered_at)
-    for segment_id, record in run.interventions.items():
-        if record.is_whole and record.grading is None:
-            answered = record.questions[-1].answer_metadata.timestamp
+    for segment_id, asked in run.interventions.items():
+        rated: Any = asked.grading
+        if asked.is_whole and rated is None:
+            answered = asked.questions[-1].answer_metadata.timestamp
             yield running.grading_task(run.id, f"questions-{segment_id}", answered)
 
 
 def _graded(task: GradingTask, cohort: Cohort, now: datetime) -> bool:
-    """Refused when another worker changed the record meanwhile; what is still left then stays on the queue."""
+    """Tried again when another worker changed the record meanwhile; in the end it stays on the queue."""
     return any(
         grading.work(task, package=cohort.package, tutor=cohort.tutor, now=now) for _ in range(GRADING_TRIES)
     )
@@ -324,9 +326,7 @@ class Walk:
         package, tutor = self.cohort.package, self.cohort.tutor
         segment = package.segment(int(step.stage.segment or 0))
         place = {"segment_id": segment.segment_id, "number": step.number}
-        run = dialogue.question(
-            run, **place, package=package, tutor=tutor, clock=lambda: self.clock.after(1)
-        )
+        run = dialogue.question(run, **place, package=package, tutor=tutor, clock=lambda: self.clock.after(1))
         text = mind.reply(segment, self.persona, run.session.condition, self.chance)
         return dialogue.answer_question(
             run,

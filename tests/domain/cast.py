@@ -1,4 +1,4 @@
-"""A fixed cast for the domain's tests: the study's package, a clock, a participant who walks through a session."""
+"""A fixed cast for the domain's tests: the study's package, a participant who walks through a session."""
 
 from __future__ import annotations
 

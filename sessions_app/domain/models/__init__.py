@@ -8,11 +8,13 @@ from .consent import ConsentEvent
 from .content import ContentDelivery, PreparedQuestion, SegmentTracking
 from .grading import GradingTask
 from .intervention import Intervention, Question
+from .review import HumanScoring, Review, ReviewedAnswer
 from .session import Session
-from .statistics import ConditionStatistics
+from .statistics import ConditionMonth, ConditionStatistics, Contribution, CountedStudent, DayCounts
 from .student import DirectoryEntry, School, Student
 from .survey import PostSurvey
 from .verification import LocationVerification
+from .worker import ShardCheckpoint
 
 __all__ = [
     "AllocationEntry",
@@ -20,11 +22,16 @@ __all__ = [
     "AnswerConflict",
     "Assessment",
     "AssessmentQuestion",
+    "ConditionMonth",
     "ConditionStatistics",
     "ConsentEvent",
     "ContentDelivery",
+    "Contribution",
+    "CountedStudent",
+    "DayCounts",
     "DirectoryEntry",
     "GradingTask",
+    "HumanScoring",
     "Intervention",
     "InvalidField",
     "Item",
@@ -32,9 +39,12 @@ __all__ = [
     "PostSurvey",
     "PreparedQuestion",
     "Question",
+    "Review",
+    "ReviewedAnswer",
     "School",
     "SegmentTracking",
     "Session",
+    "ShardCheckpoint",
     "Student",
     "configure",
     "connection",

@@ -23,6 +23,7 @@ from .base import (
     TextList,
     Timestamp,
 )
+from .review import HumanScoring
 
 TYPES = ("baseline", "final")
 QUESTION_TYPES = ("multiple_choice", "short_answer")
@@ -49,7 +50,10 @@ class AiScoring(Map):
 
 
 class AssessmentQuestion(Map):
-    """An item with the student's answer; `answered_at` and `submission_id` are additions."""
+    """An item with the student's answer; `answered_at`, `submission_id` and human scores are additions.
+
+    A human score counts before the model's: `points_earned` follows it, `ai_scoring` stays as it was.
+    """
 
     question_id = Text()
     question_text = Text()
@@ -60,6 +64,8 @@ class AssessmentQuestion(Map):
     is_correct = Flag(null=True)
     rubric_points = Number(least=0, null=True)
     ai_scoring = AiScoring(null=True)
+    human_scoring = HumanScoring(null=True)
+    second_scoring = HumanScoring(null=True)
     points = Number(least=0)
     points_earned = Number(least=0, null=True)
     response_time_seconds = Seconds(null=True)

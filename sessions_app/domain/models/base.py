@@ -312,9 +312,10 @@ class Item(Model):
         """Raise InvalidField where attributes contradict each other. Overridden by entities."""
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
+        values = _serialized(self, null_check)
         if null_check:
-            self.check()
-        return _serialized(self, null_check)
+            self.check()  # every attribute is there and of its type by now
+        return values
 
     def deserialize(self, attribute_values: dict[str, dict[str, Any]]) -> None:
         super().deserialize(attribute_values)
@@ -337,10 +338,11 @@ def configure(*, table_name: str, region: str | None) -> None:
     """Bind every model to a table. The endpoint and credentials come from botocore's usual variables."""
     Item.Meta.table_name = table_name
     Item.Meta.region = region
-    models: list[type[Any]] = [Item, *_subclasses(Item)]
+    Item._connection = None
+    shared = Item._get_connection()
+    models: list[type[Any]] = list(_subclasses(Item))
     for model in models:
-        model._connection = None
-    Item._get_connection()
+        model._connection = shared
 
 
 def connection() -> Connection:

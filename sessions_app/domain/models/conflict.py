@@ -1,6 +1,6 @@
 """A second, different text for an answer that is already stored: kept, and shown to staff.
 
-PK SESSION#<id>  SK CONFLICT#<time>#<submission id>
+PK SESSION#<id>  SK CONFLICT#<time>#<digest of submission id and text>
 """
 
 from __future__ import annotations

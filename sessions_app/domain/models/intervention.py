@@ -7,6 +7,7 @@ index of whole interventions.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from pynamodb.pagination import ResultIterator
@@ -26,6 +27,7 @@ from .base import (
     TextList,
     Timestamp,
 )
+from .review import HumanScoring
 
 QUESTIONS = 3
 SOURCES = ("predefined_set_v1", "generated", "static_fallback")
@@ -77,7 +79,11 @@ class QualityScores(Map):
 
 
 class Question(Map):
-    """A question and, once given, its answer. `question_source` is an addition for dynamic ones."""
+    """A question and, once given, its answer. `question_source` is an addition for dynamic ones.
+
+    `quality_scores` are those that count: a person's where there are such, and the model's are then kept
+    in `model_scores`.
+    """
 
     question_number = Number(least=1, most=QUESTIONS, whole=True)
     timestamp = Timestamp()
@@ -87,6 +93,9 @@ class Question(Map):
     answer = Text(null=True)
     answer_metadata = AnswerMetadata(null=True)
     quality_scores = QualityScores(null=True)
+    model_scores = QualityScores(null=True)
+    human_scoring = HumanScoring(null=True)
+    second_scoring = HumanScoring(null=True)
 
 
 class InterventionSummary(Map):
@@ -160,19 +169,21 @@ class Intervention(Item, discriminator="intervention"):
         return self.answered == QUESTIONS
 
     @classmethod
-    def of_type_between(cls, kind: str, start: str, end: str, **paging: Any) -> ResultIterator[Item]:
-        """Access pattern 5: whole interventions of a type with start <= time < end (stored timestamps)."""
-        ends_before: Any = end != Item.GSI4SK  # BETWEEN is closed at both ends
+    def of_type_between(
+        cls, kind: str, start: datetime, end: datetime, **paging: Any
+    ) -> ResultIterator[Item]:
+        """Access pattern 5: whole interventions of a type with start <= time < end."""
+        last = end - timedelta(seconds=1)  # BETWEEN is closed, and stored times are whole seconds
         return Item.by_type.query(
             keys.intervention_type(kind),
-            Item.GSI4SK.between(start, end),
-            filter_condition=(Item.entity_type == Intervention) & ends_before,
+            Item.GSI4SK.between(keys.stamp(start), keys.stamp(last)),
+            filter_condition=Item.entity_type == Intervention,
             **paging,
         )
 
     def check(self) -> None:
         name = "socratic_sequence" if self.is_dynamic else "static_questions"
-        other = self.static_questions if self.is_dynamic else self.socratic_sequence
+        other: Any = self.static_questions if self.is_dynamic else self.socratic_sequence
         if other is not None:
             raise InvalidField(
                 name, f"is what a {self.intervention_metadata.type} intervention has, and no other"

@@ -1,14 +1,99 @@
 """What a condition's sessions add up to in a calendar month (UTC, by session start).
 
-PK STATS#CONDITION#<location>#<interval>#<type>  SK AGGREGATE#<first day>_<last day>
+Aggregate     PK STATS#CONDITION#<location>#<interval>#<type>  SK AGGREGATE#<first day>_<last day>
+Contribution  PK SESSION#<id>            SK CONTRIBUTION            what one session adds
+Month         PK STATS#MONTHS            SK <month>#<condition>     the aggregate's sums alone, small
+Day           PK STATS#DAYS              SK DATE#<day in UTC>       counts of a day by condition
+Tally         PK COUNTED#CONDITION#...   SK STUDENT#<id>            the student's sessions that are counted
+
+The last four are additions. All five are written in one transaction, whole numbers only, so that they
+always agree with each other; the schema's rounded figures are worked out from the sums beside them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from pynamodb.attributes import Attribute
+
 from .. import keys
-from .base import Count, Flag, Item, Map, Number, Percent, Seconds, Text, Timestamp
+from .base import (
+    Count,
+    Flag,
+    InvalidField,
+    Item,
+    Map,
+    Number,
+    Percent,
+    Seconds,
+    Text,
+    Timestamp,
+)
 
 DAY = r"\d{4}-\d{2}-\d{2}"
+MONTH = r"\d{4}-\d{2}"
+
+
+def _whole(name: str, value: Any) -> dict[str, str]:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidField(name, f"must be a whole number, not {value!r}")
+    return {"N": str(value)}
+
+
+class WholeMap(Attribute[dict[str, int]]):
+    """A map from free names to whole numbers."""
+
+    attr_type = "M"
+
+    def serialize(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise InvalidField(str(self.attr_name), f"must be a map of whole numbers, not {value!r}")
+        return {name: _whole(f"{self.attr_name}.{name}", number) for name, number in value.items()}
+
+    def deserialize(self, value: dict[str, Any]) -> dict[str, int]:
+        return {name: int(number["N"]) for name, number in value.items()}
+
+
+class Histograms(Attribute[dict[str, dict[int, int]]]):
+    """By name, how often each whole value occurred."""
+
+    attr_type = "M"
+
+    def serialize(self, value: Any) -> dict[str, Any]:
+        return {
+            name: {"M": {str(at): _whole(f"{self.attr_name}.{name}.{at}", n) for at, n in counts.items()}}
+            for name, counts in value.items()
+        }
+
+    def deserialize(self, value: dict[str, Any]) -> dict[str, dict[int, int]]:
+        return {
+            name: {int(at): int(n["N"]) for at, n in counts["M"].items()} for name, counts in value.items()
+        }
+
+
+class WholeList(Attribute[list[int]]):
+    """Whole numbers in an order that the reader knows."""
+
+    attr_type = "L"
+
+    def serialize(self, value: Any) -> list[dict[str, str]]:
+        return [_whole(f"{self.attr_name}[{place}]", number) for place, number in enumerate(value)]
+
+    def deserialize(self, value: list[dict[str, str]]) -> list[int]:
+        return [int(number["N"]) for number in value]
+
+
+class CountedSessions(Attribute[dict[str, str]]):
+    """A map from session ids to months."""
+
+    attr_type = "M"
+
+    def serialize(self, value: Any) -> dict[str, dict[str, str]]:
+        return {session_id: {"S": month} for session_id, month in value.items()}
+
+    def deserialize(self, value: dict[str, Any]) -> dict[str, str]:
+        return {session_id: month["S"] for session_id, month in value.items()}
 
 
 class StatisticsCondition(Map):
@@ -87,6 +172,8 @@ class StatisticsMetadata(Map):
 
 
 class ConditionStatistics(Item, discriminator="condition_statistics"):
+    """The schema's figures; `sums`, `histograms` and `revision` are additions, absent from foreign items."""
+
     condition = StatisticsCondition()
     date_range = DateRange()
     sample_statistics = SampleStatistics()
@@ -95,8 +182,77 @@ class ConditionStatistics(Item, discriminator="condition_statistics"):
     engagement_metrics = EngagementSummary()
     survey_results = SurveyResults()
     metadata = StatisticsMetadata()
+    sums = WholeMap(null=True)
+    histograms = Histograms(null=True)
+    revision = Text(null=True)
+
+    @property
+    def month(self) -> str:
+        return str(self.date_range.start_date)[:7]
 
     @classmethod
     def of_condition(cls, condition: keys.Condition) -> list[Item]:
         """Every month of a condition, oldest first."""
-        return list(Item.query(keys.statistics(condition)))
+        return list(Item.query(keys.statistics(condition), Item.SK.startswith(keys.AGGREGATE_PREFIX)))
+
+
+class Contribution(Item, discriminator="contribution"):
+    """What one session adds to its condition's month. `source` tells from which state of its items."""
+
+    session_id = Text()
+    student_id = Text()
+    condition_code = Text()
+    day = Text(pattern=DAY)
+    sums = WholeMap()
+    histograms = Histograms()
+    source = Text()
+    revision = Text()
+    updated_at = Timestamp()
+
+    @classmethod
+    def of_session(cls, session_id: str) -> Contribution | None:
+        try:
+            return cls.get(keys.session(session_id), keys.CONTRIBUTION, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
+
+
+class ConditionMonth(Item, discriminator="condition_month"):
+    """An aggregate's sums in the order of `layout`, and the extremes that its histograms would tell."""
+
+    condition_code = Text()
+    month = Text(pattern=MONTH)
+    layout = Count()
+    sums = WholeList()
+    extremes = WholeMap()
+    students = WholeMap()
+
+    @classmethod
+    def new(cls, *, condition: keys.Condition, month: str, **attributes: Any) -> ConditionMonth:
+        return cls(
+            PK=keys.STATISTICS_BY_MONTH,
+            SK=keys.condition_month(month, condition),
+            condition_code=condition.code,
+            month=month,
+            **attributes,
+        )
+
+
+class DayCounts(Item, discriminator="day_counts"):
+    """By condition code: sessions started, completed, ended early; gains known, and their sum in tenths."""
+
+    day = Text(pattern=DAY)
+    started = WholeMap()
+    completed = WholeMap()
+    ended_early = WholeMap()
+    gains = WholeMap()
+    gain_tenths = WholeMap()
+    revision = Text()
+
+
+class CountedStudent(Item, discriminator="counted_student"):
+    """The sessions of a student that a condition's statistics hold, by id, with the month of each."""
+
+    student_id = Text()
+    sessions = CountedSessions()
+    revision = Text()

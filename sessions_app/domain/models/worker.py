@@ -1,0 +1,39 @@
+"""How far a worker has read the table's stream, so that it goes on there after any end.
+
+PK WORKER#<name>  SK SHARD#<shard id>
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .. import keys
+from .base import Flag, Item, Text, Timestamp
+
+
+class ShardCheckpoint(Item, discriminator="stream_checkpoint"):
+    worker = Text()
+    shard_id = Text()
+    sequence_number = Text(null=True)
+    finished = Flag()
+    updated_at = Timestamp()
+
+    @classmethod
+    def new(
+        cls, *, worker: str, shard_id: str, sequence_number: str | None, finished: bool, now: datetime
+    ) -> ShardCheckpoint:
+        return cls(
+            PK=keys.worker(worker),
+            SK=keys.shard(shard_id),
+            worker=worker,
+            shard_id=shard_id,
+            sequence_number=sequence_number,
+            finished=finished,
+            updated_at=now,
+        )
+
+    @classmethod
+    def of_worker(cls, worker: str) -> dict[str, ShardCheckpoint]:
+        """By shard id."""
+        found = Item.query(keys.worker(worker), consistent_read=True)
+        return {item.shard_id: item for item in found if isinstance(item, ShardCheckpoint)}

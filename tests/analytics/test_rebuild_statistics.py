@@ -1,0 +1,191 @@
+"""`rebuild_statistics` puts right whatever is wrong, and `--check` names it."""
+
+import io
+from typing import Any
+
+import boto3
+import pytest
+from django.core.management import CommandError, call_command
+
+from analytics_app import queries, recount, rollups
+from sessions_app.domain import keys
+from sessions_app.domain.models import ConditionStatistics, Contribution, DayCounts, Item
+from tests.analytics import cohort
+
+CELL = keys.Condition.from_code("L1-I1-D")
+
+
+@pytest.fixture
+def counted(table: str) -> list[list[Item]]:
+    """Two completed sessions of a condition and one that runs, counted."""
+    made = [cohort.whole(final=60.0), cohort.whole(final=80.0), [cohort.session()]]
+    for items in made:
+        cohort.store(*items)
+        rollups.apply(items[0].session_id, now=cohort.NOON)
+    return made
+
+
+def check(condition: str | None = CELL.code) -> str:
+    told = io.StringIO()
+    try:
+        call_command("rebuild_statistics", check=True, no_stream=True, condition=condition, stdout=told)
+    except CommandError as fault:
+        told.write(str(fault))
+    return told.getvalue()
+
+
+def rebuild(condition: str | None = CELL.code) -> None:
+    call_command("rebuild_statistics", no_stream=True, condition=condition, stdout=io.StringIO())
+
+
+def stored() -> ConditionStatistics:
+    (found,) = queries.condition_aggregates(CELL)
+    return found
+
+
+def test_statistics_that_are_right_pass(counted: list[list[Item]]) -> None:
+    assert check() == "3 sessions, no difference\n"
+
+
+def test_each_difference_is_named(counted: list[list[Item]]) -> None:
+    item = stored()
+    outcomes: Any = ConditionStatistics.learning_outcomes
+    item.update(actions=[outcomes.final_assessment.mean_score.set(99.9)])
+    assert check().splitlines()[0] == (
+        "L1-I1-D 2025-10 learning_outcomes.final_assessment.mean_score: stored 99.9, recomputed 70"
+    )
+    assert "1 differences" in check()
+
+
+def test_a_difference_makes_the_command_fail(counted: list[list[Item]]) -> None:
+    stored().delete()
+    with pytest.raises(CommandError):
+        call_command("rebuild_statistics", check=True, no_stream=True, stdout=io.StringIO())
+
+
+def damage_aggregate(session_id: str) -> None:
+    sums = dict(stored().sums) | {"final_sum": 1, "sessions": 70}
+    stored().update(actions=[ConditionStatistics.sums.set(sums)])
+
+
+def lose_aggregate(session_id: str) -> None:
+    stored().delete()
+
+
+def lose_contribution(session_id: str) -> None:
+    Item.get(keys.session(session_id), keys.CONTRIBUTION).delete()
+
+
+def damage_contribution(session_id: str) -> None:
+    item = Item.get(keys.session(session_id), keys.CONTRIBUTION)
+    item.update(actions=[Contribution.sums.set({"sessions": 1, "final_sum": 3})])
+
+
+def lose_compact(session_id: str) -> None:
+    for item in list(Item.query(keys.STATISTICS_BY_MONTH)):
+        item.delete()
+
+
+def lose_tallies(session_id: str) -> None:
+    for item in list(Item.query(keys.counted(CELL))):
+        item.delete()
+
+
+def damage_day(session_id: str) -> None:
+    (day,) = list(Item.query(keys.STATISTICS_BY_DAY))
+    day.update(actions=[DayCounts.started.set({"L1-I1-D": 9, "L4-I1-D": 1})])
+
+
+def lose_session(session_id: str) -> None:
+    cohort.erase(session_id)
+
+
+def change_scores(session_id: str) -> None:
+    for item in cohort.whole(final=95.0, session_id=session_id, student_id=cohort.new_id()):
+        item.save()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        damage_aggregate,
+        lose_aggregate,
+        lose_contribution,
+        damage_contribution,
+        lose_compact,
+        lose_tallies,
+        damage_day,
+        lose_session,
+        change_scores,
+    ],
+)
+def test_a_rebuild_puts_right_what_was_harmed(counted: list[list[Item]], harm: Any) -> None:
+    harm(counted[0][0].session_id)
+    assert "no difference" not in check()
+    rebuild()
+    assert "no difference" in check()
+    rollups.apply(counted[0][0].session_id, now=cohort.NOON)
+    assert "no difference" in check()
+
+
+def test_a_rebuild_counts_what_no_worker_ever_saw(table: str) -> None:
+    for code in ("L1-I1-D", "L2-I3-S", "L4-I2-D"):
+        cohort.store(*cohort.whole(code))
+    rebuild(condition=None)
+    assert {c.code for c, found in queries.figures_by_condition().items() if found.completed} == {
+        "L1-I1-D",
+        "L2-I3-S",
+        "L4-I2-D",
+    }
+    assert check(condition=None) == "3 sessions, no difference\n"
+
+
+def test_a_condition_that_is_none_is_refused(table: str) -> None:
+    with pytest.raises(CommandError, match="L9"):
+        rebuild(condition="L9-I1-D")
+
+
+def test_an_aggregate_of_another_writer_is_replaced(table: str) -> None:
+    items = cohort.whole()
+    cohort.store(*items)
+    raw = boto3.resource("dynamodb", region_name="us-east-1").Table(table)
+    rollups.apply(items[0].session_id, now=cohort.NOON)
+    key = {"PK": stored().PK, "SK": stored().SK}
+    raw.update_item(Key=key, UpdateExpression="REMOVE sums, histograms, revision")
+    assert queries.condition_aggregates(CELL) == []
+    rebuild()
+    assert queries.condition_figures(CELL).completed == 1
+
+
+def test_a_session_counted_during_a_rebuild_is_not_lost(
+    counted: list[list[Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = cohort.whole(final=100.0)
+    cohort.store(*late)
+    real, rounds = recount._write_months, []
+
+    def meanwhile(cell: recount.Cell, now: Any) -> None:
+        if not rounds:
+            rollups.apply(late[0].session_id, now=cohort.NOON)
+        rounds.append(len(cell.shares))
+        real(cell, now)
+
+    monkeypatch.setattr(recount, "_write_months", meanwhile)
+    known = [items[0].session_id for items in counted]
+    recount.rebuild(CELL, known, now=cohort.NOON, tick=lambda: None)
+    assert rounds == [3, 4]
+    assert check() == "4 sessions, no difference\n"
+
+
+def test_an_unreadable_session_is_named_and_the_rest_counted(counted: list[list[Item]], table: str) -> None:
+    record = counted[0][1]
+    raw = boto3.resource("dynamodb", region_name="us-east-1").Table(table)
+    raw.update_item(
+        Key={"PK": record.PK, "SK": record.SK},
+        UpdateExpression="SET assessment_results.score_percentage = :s",
+        ExpressionAttributeValues={":s": "a secret answer"},
+    )
+    with pytest.raises(CommandError, match=counted[0][0].session_id) as caught:
+        rebuild()
+    assert "secret" not in str(caught.value)
+    assert queries.condition_figures(CELL).sessions == 2

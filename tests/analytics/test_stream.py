@@ -1,0 +1,274 @@
+"""Which changes matter, that a batch counts each session once, and that no end of a worker loses anything."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from analytics_app import queries, recount, rollups, stream
+from sessions_app.domain import keys
+from sessions_app.domain.models import Contribution, Item, Session, ShardCheckpoint
+from tests.analytics import cohort
+
+ROOT = Path(__file__).parents[2]
+CELL = keys.Condition.from_code("L1-I1-D")
+
+
+def sessions_counted() -> int:
+    return queries.condition_figures(CELL).sessions
+
+
+def differences() -> list[str]:
+    cell = recount.read(CELL, recount.sessions_of(CELL), lambda: None)
+    return [str(difference) for difference in recount.differences(cell)]
+
+
+def poller(table: str) -> stream.Poller:
+    client = boto3.client("dynamodb", region_name="us-east-1")
+    return stream.Poller(client=stream.connect(region="us-east-1"), arn=stream.stream_of(client, table))
+
+
+def drain(reader: stream.Poller) -> int:
+    total = 0
+    while found := reader.poll():
+        total += found
+    return total
+
+
+# --- which changes matter
+
+
+def test_a_session_that_starts_matters() -> None:
+    made = cohort.session()
+    assert stream.concerns(cohort.record(new=made)) == made.session_id
+
+
+def test_a_session_that_is_merely_touched_does_not_matter() -> None:
+    before, after = cohort.session(session_id="s"), cohort.session(session_id="s", version=2)
+    assert stream.concerns(cohort.record(new=after, old=before)) is None
+
+
+@pytest.mark.parametrize("state", ["completed", "abandoned", "withdrawn"])
+def test_a_session_that_ends_matters(state: str) -> None:
+    before, after = cohort.session(session_id="s"), cohort.session(session_id="s", state=state)
+    assert stream.concerns(cohort.record(new=after, old=before)) == "s"
+
+
+def test_an_assessment_matters_when_it_is_graded_or_graded_again() -> None:
+    made = cohort.session(session_id="s")
+    ungraded, graded, again = (cohort.assessment(made, "final", score) for score in (None, 50.0, 60.0))
+    assert stream.concerns(cohort.record(new=graded, old=ungraded)) == "s"
+    assert stream.concerns(cohort.record(new=again, old=graded)) == "s"
+    later = cohort.assessment(made, "final", None, version=7)
+    assert stream.concerns(cohort.record(new=later, old=ungraded)) is None
+
+
+def test_what_the_statistics_write_themselves_does_not_matter(table: str) -> None:
+    items = cohort.whole()
+    cohort.store(*items)
+    rollups.apply(items[0].session_id, now=cohort.NOON)
+    written = [
+        *Item.query(keys.statistics(CELL)),
+        *Item.query(keys.STATISTICS_BY_MONTH),
+        *Item.query(keys.STATISTICS_BY_DAY),
+        *Item.query(keys.counted(CELL)),
+        Contribution.of_session(items[0].session_id),
+    ]
+    assert len(written) == 5
+    assert [stream.concerns(cohort.record(new=item)) for item in written] == [None] * 5
+
+
+def test_an_entity_that_this_version_does_not_know_does_not_matter() -> None:
+    strange = cohort.record(new=cohort.session(session_id="s"))
+    strange["dynamodb"]["NewImage"]["entity_type"] = {"S": "hologram"}
+    assert stream.concerns(strange) is None
+
+
+def test_a_batch_names_each_session_once_from_its_first_record_on() -> None:
+    one, other = cohort.whole(), cohort.whole()
+    records = [cohort.record(new=item, sequence=n) for n, item in enumerate([*one, *other, *one], 1)]
+    found = stream.affected(records)
+    assert list(found) == [one[0].session_id, other[0].session_id]
+    assert [int(entry.first_sequence) for entry in found.values()] == [1, len(one) + 1]
+
+
+# --- Lambda
+
+
+def test_the_handler_counts_a_batch(table: str) -> None:
+    items = cohort.whole()
+    cohort.store(*items)
+    event = {"Records": [cohort.record(new=item, sequence=n) for n, item in enumerate(items)]}
+    assert stream.handler(event, None) == {"batchItemFailures": []}
+    assert sessions_counted() == 1
+
+
+def test_the_handler_asks_again_for_what_failed_and_counts_the_rest(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = cohort.session(), cohort.session()
+    cohort.store(bad, good)
+    real = rollups.apply
+
+    def failing(session_id: str, **rest: Any) -> bool:
+        if session_id == bad.session_id:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "Query")
+        return real(session_id, **rest)
+
+    monkeypatch.setattr(rollups, "apply", failing)
+    records = [cohort.record(new=bad, sequence=7), cohort.record(new=good, sequence=8)]
+    assert stream.handler({"Records": records}, None) == {
+        "batchItemFailures": [{"itemIdentifier": "7".zfill(21)}]
+    }
+    assert sessions_counted() == 1
+
+
+def test_an_unreadable_session_does_not_hold_up_the_handler(
+    table: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(session_id: str, **rest: Any) -> bool:
+        raise rollups.Unreadable(session_id, "KeyError")
+
+    monkeypatch.setattr(rollups, "apply", failing)
+    made = cohort.session()
+    assert stream.handler({"Records": [cohort.record(new=made)]}, None) == {"batchItemFailures": []}
+    assert made.session_id in caplog.text
+
+
+# --- the poller
+
+
+def test_the_poller_follows_the_tables_stream_and_goes_on_where_it_was(table: str) -> None:
+    first, second = cohort.whole(), cohort.whole(final=90.0)
+    cohort.store(*first)
+    drain(poller(table))
+    assert sessions_counted() == 1
+    cohort.store(*second)
+    read = poller(table).poll()
+    assert sessions_counted() == 2
+    assert len(second) <= read < len(first) + len(second) + 10  # not the first session once more
+    assert differences() == []
+
+
+def test_its_own_checkpoints_give_it_nothing_to_do(table: str) -> None:
+    cohort.store(cohort.session())
+    drain(poller(table))
+    before = ShardCheckpoint.of_worker("statistics")
+    assert before
+    drain(poller(table))
+    after = ShardCheckpoint.of_worker("statistics")
+    assert {key: item.sequence_number for key, item in after.items()} == {
+        key: item.sequence_number for key, item in before.items()
+    }
+
+
+def test_a_table_without_a_stream_is_said_to_have_none(dynamodb: Any) -> None:
+    name = f"Test-{cohort.new_id()[:8]}"
+    dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with pytest.raises(stream.NoStream, match="create_table"):
+        stream.stream_of(dynamodb, name)
+    dynamodb.delete_table(TableName=name)
+
+
+class Shards:
+    """A streams client over a parent that is closed and its child; iterators are `shard:place`."""
+
+    def __init__(self, records: dict[str, list[dict[str, Any]]], expires: bool = False) -> None:
+        self.records = records
+        self.expires = expires
+        self.asked: list[str] = []
+
+    def describe_stream(self, **_: Any) -> dict[str, Any]:
+        child = {"ShardId": "child", "ParentShardId": "parent"}
+        return {"StreamDescription": {"Shards": [child, {"ShardId": "parent", "ParentShardId": "gone"}]}}
+
+    def get_shard_iterator(self, *, ShardId: str, ShardIteratorType: str, **rest: Any) -> dict[str, str]:
+        if ShardIteratorType == "TRIM_HORIZON":
+            return {"ShardIterator": f"{ShardId}:0"}
+        known = [record["dynamodb"]["SequenceNumber"] for record in self.records[ShardId]]
+        return {"ShardIterator": f"{ShardId}:{known.index(rest['SequenceNumber']) + 1}"}
+
+    def get_records(self, *, ShardIterator: str) -> dict[str, Any]:
+        if self.expires:
+            self.expires = False
+            raise ClientError({"Error": {"Code": "ExpiredIteratorException"}}, "GetRecords")
+        shard, place = ShardIterator.split(":")
+        self.asked.append(ShardIterator)
+        found = self.records[shard][int(place) :][:1]
+        ended = shard == "parent" and int(place) + len(found) == len(self.records[shard])
+        answer: dict[str, Any] = {"Records": found}
+        return answer if ended else answer | {"NextShardIterator": f"{shard}:{int(place) + len(found)}"}
+
+
+def shards(**rest: Any) -> Shards:
+    made = [cohort.session() for _ in range(3)]
+    cohort.store(*made)
+    records = [cohort.record(new=item, sequence=n) for n, item in enumerate(made, 1)]
+    return Shards({"parent": records[:2], "child": records[2:]}, **rest)
+
+
+def test_a_child_shard_is_read_after_its_parent_has_ended(table: str) -> None:
+    client = shards()
+    drain(stream.Poller(client=client, arn="arn"))
+    assert client.asked[:3] == ["parent:0", "parent:1", "child:0"]
+    checkpoints = ShardCheckpoint.of_worker("statistics")
+    assert {key: bool(item.finished) for key, item in checkpoints.items()} == {
+        "parent": True,
+        "child": False,
+    }
+    assert sessions_counted() == 3
+
+
+def test_another_poller_reads_on_from_the_checkpoint(table: str) -> None:
+    client = shards()
+    stream.Poller(client=client, arn="arn").poll()
+    client.asked.clear()
+    drain(stream.Poller(client=client, arn="arn"))
+    assert client.asked[0] == "parent:1"
+
+
+def test_an_iterator_that_expired_is_made_anew(table: str) -> None:
+    client = shards(expires=True)
+    drain(stream.Poller(client=client, arn="arn"))
+    assert sessions_counted() == 3
+
+
+def test_a_checkpoint_waits_until_its_batch_is_counted(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = shards()
+    monkeypatch.setattr(rollups, "apply", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        stream.Poller(client=client, arn="arn").poll()
+    assert ShardCheckpoint.of_worker("statistics") == {}
+
+
+def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(table: str) -> None:
+    made = [cohort.whole(final=50.0 + number) for number in range(12)]
+    for items in made:
+        cohort.store(*items)
+    environment = os.environ | {"SOCRATIC_TABLE": table, "DJANGO_SETTINGS_MODULE": "socratic_site.settings"}
+    command = [sys.executable, str(ROOT / "manage.py"), "run_worker"]
+    worker = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not sessions_counted() and worker.poll() is None and time.monotonic() < deadline:
+            pass
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    assert sessions_counted() >= 1
+    drain(poller(table))
+    assert sessions_counted() == 12
+    assert differences() == []
+    assert len(list(Session.of_condition(CELL))) == 12

@@ -1,0 +1,265 @@
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sessions_app.domain import keys, running
+from sessions_app.domain.models import InvalidField, Student
+from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
+
+from .cast import GPS, HONOR, NOON, PACKAGE, Participant, at_once, enrol, new_id, start, start_in
+
+Items = Callable[..., list[dict[str, Any]]]
+Everything = Callable[[], list[dict[str, Any]]]
+
+
+def sessions_of(student: Student) -> int:
+    return int(Student.by_id(student.student_id).metadata.total_sessions)
+
+
+def change_consent(raw: Any, student: Student, **flags: Any) -> None:
+    for name, value in flags.items():
+        raw.update_item(
+            Key={"PK": student.PK, "SK": "PROFILE"},
+            UpdateExpression=f"SET consent_data.{name} = :value",
+            ExpressionAttributeValues={":value": value},
+        )
+
+
+def test_session_verification_counter_and_allocation_are_stored_together(table: str, stored: Items) -> None:
+    student = enrol()
+    run = start_in("L1-I1-D", student)
+    session, *_ = stored(keys.session(run.id), "METADATA")
+    at = "2026-03-03T17:00:00Z"
+    assert {name: session[name] for name in session if name.startswith("GSI")} == {
+        "GSI1PK": "CONDITION#on-site#2.5#dynamic",
+        "GSI1SK": at,
+        "GSI2PK": f"STUDENT#{student.student_id}",
+        "GSI2SK": f"SESSION#{at}",
+        "GSI3PK": "LOCATION#on-site",
+        "GSI3SK": at,
+        "GSI4PK": "INTERVENTION#dynamic",
+        "GSI4SK": at,
+        "GSI5PK": "DATE#2026-03-03",
+        "GSI5SK": at,
+    }
+    assert session["completion_status"]["location_verified"] is True
+    assert session["student_metadata"] == {"age": 16, "grade": 10, "richmond_resident": True}
+    verification, *_ = stored(keys.session(run.id), "LOCATION_VERIFICATION")
+    assert verification["verification"]["method"] == "GPS"
+    assert float(verification["gps_data"]["latitude"]) == GPS["latitude"]
+    log = stored("ALLOCATION#on-site", "2026")
+    assert [entry["condition_code"] for entry in log] == ["L1-I1-D"]
+    assert sessions_of(student) == 1
+
+
+def test_what_was_started_reads_back_alike(table: str) -> None:
+    run = start_in("L3-I2-S")
+    fresh = Run.load(run.id)
+    assert fresh.session.serialize() == run.session.serialize()
+    assert fresh.verification is not None
+    assert run.verification is not None
+    assert fresh.verification.serialize() == run.verification.serialize()
+    assert fresh.step is not None
+    assert fresh.step.slug == "baseline/1"
+
+
+def test_the_same_session_id_starts_once(table: str, everything: Everything) -> None:
+    student, session_id = enrol(), new_id()
+    first = start(student, session_id=session_id)
+    once = everything()
+    again = start(student, session_id=session_id, choose=random.Random(99).choice)
+    assert again.session.condition == first.session.condition
+    assert everything() == once
+    assert sessions_of(student) == 1
+
+
+def test_the_same_session_id_from_five_tabs_starts_once(table: str, stored: Items) -> None:
+    student, session_id = enrol(), new_id()
+    runs = at_once(5, lambda _: start(student, session_id=session_id))
+    assert {run.id for run in runs} == {session_id}
+    assert len({run.session.condition for run in runs}) == 1
+    assert sessions_of(student) == 1
+    assert len(stored("ALLOCATION#home", "2026")) == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"parent_consent": False},
+        {"student_assent": False},
+        {"withdrawn_at": "2026-03-01T00:00:00Z"},
+    ],
+)
+def test_no_session_starts_without_consent_in_force(
+    table: str, raw: Any, everything: Everything, flags: dict[str, Any]
+) -> None:
+    student = enrol()
+    change_consent(raw, student, **flags)
+    before = everything()
+    with pytest.raises(ConsentNotInForce):
+        start(student)
+    assert everything() == before
+
+
+def test_consent_is_checked_inside_the_write_as_well(
+    table: str, raw: Any, everything: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = enrol()
+    change_consent(raw, student, withdrawn_at="2026-03-01T00:00:00Z")
+    before = everything()
+    monkeypatch.setattr(Student, "has_consent", lambda self: True)  # as if it was read a moment too early
+    with pytest.raises(ConsentNotInForce):
+        start(student)
+    assert everything() == before
+
+
+def test_an_adult_needs_no_parental_permission(table: str) -> None:
+    adult = enrol(18)
+    assert adult.consent_data.parent_consent is False
+    assert start(adult).step is not None
+
+
+@pytest.mark.parametrize("student_id", ["nobody", "not a key#", ""])
+def test_an_unknown_student_starts_nothing(table: str, everything: Everything, student_id: str) -> None:
+    with pytest.raises(running.StudentNotFound):
+        start(Student(student_id=student_id))
+    assert everything() == []
+
+
+@pytest.mark.parametrize("session_id", ["nothing", "not a key#", ""])
+def test_an_unknown_session_is_not_found(table: str, session_id: str) -> None:
+    with pytest.raises(SessionNotFound):
+        Run.load(session_id)
+
+
+def test_many_starts_keep_the_arms_of_a_place_balanced(table: str, stored: Items) -> None:
+    source = random.Random(5)
+    for number in range(1, 15):
+        start(enrol(), choose=source.choice)
+        tally = stored("ALLOCATION#home", "TALLY")[0]["counts"]
+        most, fewest = max(tally.values()), min(tally.values()) if len(tally) == 6 else 0
+        assert sum(tally.values()) == number
+        assert most - fewest <= 1
+
+
+def test_sixteen_starts_at_once_keep_the_arms_balanced_and_every_one_is_logged(
+    table: str, stored: Items, everything: Everything
+) -> None:
+    students = [enrol() for _ in range(16)]
+    runs = at_once(16, lambda number: start(students[number], choose=random.Random(number).choice))
+    assert [run for run in runs if not isinstance(run, Run)] == []
+    drawn = Counter(run.session.condition.arm for run in runs)
+    assert len(drawn) == 6
+    assert max(drawn.values()) - min(drawn.values()) <= 1
+    assert stored("ALLOCATION#home", "TALLY")[0]["counts"] == dict(drawn)
+    log = stored("ALLOCATION#home", "2026")
+    assert {entry["session_id"] for entry in log} == {run.id for run in runs}
+    assert len([item for item in everything() if item["entity_type"] == "session"]) == 16
+
+
+def test_a_student_is_never_given_a_condition_again_while_others_are_left(table: str) -> None:
+    for _ in range(3):
+        start(enrol())  # the balance alone would lead elsewhere
+    student = enrol()
+    codes = [start(student, choose=random.Random(3).choice).session.condition.code for _ in range(6)]
+    assert len(set(codes)) == 6
+    assert start(student).session.condition.code in codes
+
+
+def test_a_log_entry_names_what_was_drawn_from(table: str, stored: Items) -> None:
+    start(enrol())
+    start(enrol())
+    first, second = sorted(stored("ALLOCATION#home", "2026"), key=lambda entry: -len(entry["candidates"]))
+    assert len(first["candidates"]) == 6
+    assert set(second["candidates"]) == set(first["candidates"]) - {first["condition_code"]}
+    assert (first["method"], first["by"]) == ("balanced", "facilitator")
+
+
+def test_an_override_is_logged_and_flagged(table: str, stored: Items) -> None:
+    run = start_in("L4-I3-S")
+    session, *_ = stored(keys.session(run.id), "METADATA")
+    assert session["metadata"]["data_quality_flags"] == ["condition_override"]
+    assert session["allocation"] == {"method": "override", "reason": "a test", "by": "admin"}
+    entry, *_ = stored("ALLOCATION#home", "2026")
+    assert (entry["method"], entry["reason"], entry["by"]) == ("override", "a test", "admin")
+
+
+def test_an_override_to_another_place_than_the_verified_one_is_refused(
+    table: str, everything: Everything
+) -> None:
+    student = enrol()
+    before = everything()
+    elsewhere = running.Override(condition=keys.Condition.from_code("L1-I1-D"), reason="x", by="admin")
+    with pytest.raises(running.OtherPlace):
+        start(student, "home", override=elsewhere)
+    assert everything() == before
+
+
+def test_a_place_that_was_vouched_for_is_flagged(table: str, stored: Items) -> None:
+    vouched = running.Verified(
+        method="manual", confidence="low", override_reason="no position", attested_by="facilitator"
+    )
+    run = start(enrol(), "on-site", verified=vouched)
+    assert run.session.metadata.data_quality_flags == ["location_override"]
+    verification, *_ = stored(keys.session(run.id), "LOCATION_VERIFICATION")
+    assert verification["verification"]["override_reason"] == "no position"
+
+
+@pytest.mark.parametrize(
+    ("field", "location", "bad"),
+    [
+        ("gps_data", "home", running.Verified(method="honor_system", confidence="medium", gps=GPS)),
+        ("verification.override_reason", "home", running.Verified(method="manual", confidence="low")),
+        ("verification.method", "home", running.Verified(method="telepathy", confidence="low")),
+        (
+            "gps_data.latitude",
+            "on-site",
+            running.Verified(method="GPS", confidence="high", gps=GPS | {"latitude": 91.0}),
+        ),
+    ],
+)
+def test_a_verification_that_cannot_be_is_refused_with_the_whole_start(
+    table: str, everything: Everything, field: str, location: str, bad: running.Verified
+) -> None:
+    student = enrol()
+    before = everything()
+    with pytest.raises(InvalidField) as refused:
+        start(student, location, verified=bad)
+    assert refused.value.field == field
+    assert everything() == before
+
+
+def test_a_start_is_a_query_a_read_and_one_transaction(table: str, requests_made: list[str]) -> None:
+    student = enrol()
+    requests_made.clear()
+    start(student)
+    assert requests_made == ["Query", "GetItem", "TransactWriteItems"]
+
+
+def test_a_session_is_read_whole_in_one_query(table: str, requests_made: list[str]) -> None:
+    participant = Participant.in_condition("L4-I3-S").walk_to("final/1")
+    requests_made.clear()
+    Run.load(participant.run.id)
+    assert requests_made == ["Query"]
+
+
+def test_simulated_sessions_say_so_and_others_do_not(table: str, stored: Items) -> None:
+    flags = []
+    for simulated in (True, False):
+        run = running.start(
+            session_id=new_id(),
+            student_id=enrol(simulated=simulated).student_id,
+            location=PACKAGE.location("home"),
+            verified=HONOR,
+            package=PACKAGE,
+            facilitator="f",
+            choose=random.Random(1).choice,
+            now=NOON,
+            simulated=simulated,
+        )
+        session, *_ = stored(keys.session(run.id), "METADATA")
+        flags.append(session["metadata"].get("simulated"))
+    assert flags == [True, None]

@@ -1,0 +1,206 @@
+"""The doors between the rooms of the house: who may import whom, and who may build a key."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+BASE = Path(__file__).parents[1]
+APPS = ("sessions_app", "analytics_app", "socratic_site")
+HEAVY = ("pandas", "scipy", "statsmodels", "altair", "numpy", "pyarrow")
+PURE = ("keys", "flow", "scoring")
+FORBIDDEN_NAMES = ("services", "selectors", "utils", "helpers", "signals", "repositories")
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((BASE / folder).rglob("*.py"))
+
+
+ALL = [path for app in APPS for path in files(app)]
+
+
+def named(path: Path) -> str:
+    return path.relative_to(BASE).as_posix()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def package_of(path: Path) -> list[str]:
+    return list(path.relative_to(BASE).parent.parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports anywhere in it, by its whole name; `from a import b` gives a.b too."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parent = package_of(path)[: len(package_of(path)) - node.level + 1] if node.level else []
+            module = ".".join([*parent, *([node.module] if node.module else [])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def offences(paths: list[Path], *packages: str) -> list[str]:
+    return [
+        f"{named(path)} imports {module}"
+        for path in paths
+        for module in sorted(imports(path))
+        if within(module, *packages)
+    ]
+
+
+# --- the scan itself
+
+
+def test_the_scan_sees_relative_and_inner_imports() -> None:
+    running = imports(BASE / "sessions_app/domain/running.py")
+    assert {
+        "sessions_app.domain.keys",
+        "sessions_app.domain.models.transaction",
+        "pynamodb.expressions.update",
+    } <= running
+    assert "sessions_app.domain.tutor.anthropic" in imports(BASE / "sessions_app/study.py")
+    assert "anthropic" in imports(BASE / "sessions_app/domain/tutor/anthropic.py")
+    assert len(ALL) > 40
+
+
+# --- doors
+
+
+def test_the_domain_knows_no_django_no_settings_and_no_data_frames() -> None:
+    domain = files("sessions_app/domain")
+    assert offences(domain, "django", "socratic_site", *HEAVY) == []
+
+
+def test_the_domain_knows_nothing_of_the_apps_around_it() -> None:
+    outside = [
+        each
+        for each in offences(files("sessions_app/domain"), "sessions_app", "analytics_app")
+        if not re.search(r"imports sessions_app(\.domain\b.*)?$", each)
+    ]
+    assert outside == []
+
+
+def test_sessions_never_import_analytics() -> None:
+    assert offences(files("sessions_app"), "analytics_app") == []
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_the_pure_modules_import_nothing_of_ours_but_keys(name: str) -> None:
+    ours = [module for module in imports(BASE / f"sessions_app/domain/{name}.py") if within(module, *APPS)]
+    assert set(ours) <= {"sessions_app.domain", "sessions_app.domain.keys"}
+
+
+def test_the_keys_import_nothing_of_ours() -> None:
+    assert offences([BASE / "sessions_app/domain/keys.py"], *APPS) == []
+
+
+def test_the_sdk_is_imported_in_one_place() -> None:
+    users = [named(path) for path in ALL if any(within(module, "anthropic") for module in imports(path))]
+    assert users == ["sessions_app/domain/tutor/anthropic.py"]
+
+
+def test_data_frames_stay_out_of_the_session_pages() -> None:
+    assert offences(files("sessions_app"), *HEAVY) == []
+
+
+def test_a_session_page_loads_neither_data_frames_nor_the_sdk() -> None:
+    names = ", ".join(repr(name) for name in (*HEAVY[:4], "anthropic", "analytics_app.frames"))
+    program = (
+        "import django; django.setup(); import sessions_app.urls, sys; "
+        f"print([name for name in ({names}) if name in sys.modules])"
+    )
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "DJANGO_SETTINGS_MODULE": "socratic_site.settings",
+        "SECRET_KEY": "x",
+        "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=BASE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+# --- names
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    vague = [named(path) for path in ALL if {path.stem, path.parent.name} & set(FORBIDDEN_NAMES)]
+    assert vague == []
+
+
+# --- keys
+
+
+def key_parts() -> set[str]:
+    """The words before the hash sign in the keys, read out of keys.py itself."""
+    text = (BASE / "sessions_app/domain/keys.py").read_text(encoding="utf-8")
+    return set(re.findall(r'"([A-Z_]+)#', text)) | {"SEAL", "SHARD", "WORKER"}
+
+
+def literals(path: Path) -> Iterator[tuple[int, str]]:
+    """Every text in a file that is not a docstring, with its line; the fixed parts of f-strings too."""
+    documentation = {
+        id(node.body[0].value)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.lineno, node.value
+
+
+def test_the_key_parts_are_found() -> None:
+    assert {"STUDENT", "SESSION", "CONDITION", "INTERVENTION", "ASSESSMENT", "STATS"} <= key_parts()
+
+
+def test_no_key_is_built_outside_of_keys() -> None:
+    parts = "|".join(sorted(key_parts()))
+    key = re.compile(rf"\b(?:{parts})#")
+    built = [
+        f"{named(path)}:{line} {text!r}"
+        for path in ALL
+        if named(path) != "sessions_app/domain/keys.py"
+        for line, text in literals(path)
+        if key.search(text)
+    ]
+    assert built == []
+
+
+def test_no_index_key_is_assigned_a_text_of_its_own() -> None:
+    """`GSI1PK=...` and the like are given what keys.py built, an attribute, or a variable: never a text."""
+    spelled = [
+        f"{named(path)}:{node.value.lineno} {node.arg}"
+        for path in ALL
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.keyword)
+        and node.arg
+        and re.fullmatch(r"PK|SK|GSI\dPK|GSI\dSK", node.arg)
+        and isinstance(node.value, ast.Constant | ast.JoinedStr | ast.BinOp)
+        and not (isinstance(node.value, ast.Constant) and node.value.value is None)
+    ]
+    assert spelled == []
