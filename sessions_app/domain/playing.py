@@ -126,7 +126,10 @@ def finish_segment(run: Run, *, segment_id: int, report: Report, package: Packag
     played, elapsed = tracking.play_time_seconds, seconds_between(tracking.start_time, now)
     tracking.completed = played >= COMPLETE_SHARE * segment.duration_seconds
     tracking.engagement_score = scoring.engagement(
-        played=played, duration=segment.duration_seconds, elapsed=elapsed
+        played=played,
+        duration=segment.duration_seconds,
+        elapsed=elapsed,
+        speed=_content(run).delivery_preferences.playback_speed,
     )
     flags = _deviations(segment, played, elapsed)
     before = _open_segment(run, segment_id)

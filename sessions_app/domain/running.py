@@ -129,13 +129,19 @@ def _student_and_history(student_id: str) -> tuple[Student, set[str]]:
         items = Student.with_sessions(student_id)
     except keys.BadKey:
         raise StudentNotFound(student_id) from None
-    student = next((item for item in items if isinstance(item, Student)), None)
-    if student is None:
-        raise StudentNotFound(student_id)
+    student = next((item for item in items if isinstance(item, Student)), None) or _just_enrolled(student_id)
     if not student.has_consent():
         raise ConsentNotInForce("consent is not in force; nothing was stored")
     given = {s.experimental_condition.condition_code for s in items if isinstance(s, Session)}
     return student, given | set(student.metadata.conditions_completed)
+
+
+def _just_enrolled(student_id: str) -> Student:
+    """The profile itself, where the index does not have it yet."""
+    try:
+        return Student.by_id(student_id)
+    except Student.DoesNotExist:
+        raise StudentNotFound(student_id) from None
 
 
 def _new_session(
@@ -430,6 +436,12 @@ def _complete_assessment(
         other.assessment_metadata.duration_seconds or 0
         for other in {**run.assessments, kind: record}.values()
     )
+    if kind == "baseline":
+        facts["student_metadata__prior_knowledge_score"] = sum(
+            question.points_earned or 0
+            for question in record.questions
+            if question.question_type == "multiple_choice"
+        )
     actions = run.stage_done(now=now, flags=_assessment_flags(record), **facts)
     transaction.update("session", run.session, actions, unchanged)
     transaction.create("task", grading_task(run.id, kind, now))

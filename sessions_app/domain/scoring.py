@@ -88,16 +88,17 @@ def learning_gain(baseline: float, final: float) -> dict[str, float | None]:
     }
 
 
-def engagement(*, played: float, duration: float, elapsed: float) -> float:
+def engagement(*, played: float, duration: float, elapsed: float, speed: float = 1) -> float:
     """Engagement with a segment, 0 to 1: coverage x attention.
 
     Coverage is the share of the segment's seconds that were played (rewinds do not count twice);
-    attention the share of the time between start and end in which it was playing. Pauses lower it.
+    attention the share of the time between start and end in which it was playing, at the chosen speed.
+    Pauses lower it.
     """
     if duration <= 0:
         return 0.0
     coverage = min(played / duration, 1)
-    attention = min(played / elapsed, 1) if elapsed > 0 else 1
+    attention = min(played / (elapsed * speed), 1) if elapsed > 0 else 1
     return round(coverage * attention, 2)
 
 

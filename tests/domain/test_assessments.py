@@ -333,3 +333,14 @@ def test_a_session_left_behind_is_stale(participant: Participant) -> None:
     assert not running.is_stale(session, now=NOON + timedelta(minutes=60), after=hour)
     session.state = "completed"
     assert not running.is_stale(session, now=NOON + timedelta(days=9), after=hour)
+
+
+def test_prior_knowledge_is_the_baselines_multiple_choice_points(
+    participant: Participant, stored: Items
+) -> None:
+    for number, item in enumerate(PACKAGE.assessment, 1):
+        right = item.correct_answer if number <= 2 else None
+        wrong = next((option for option in item.options if option != item.correct_answer), "A short answer")
+        participant.answer_item("baseline", number, right or wrong)
+    session, *_ = stored(keys.session(participant.run.id), "METADATA")
+    assert session["student_metadata"]["prior_knowledge_score"] == 2

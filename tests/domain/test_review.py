@@ -389,7 +389,7 @@ def test_different_answers_scored_at_once_are_all_kept(finished: Participant, st
         scores[kind] = float(record["assessment_results"]["score_percentage"])
     gain = assessment(stored, finished, "final")["learning_gain"]
     assert float(gain["absolute_gain"]) == round(scores["final"] - scores["baseline"], 1)
-    (told,) = [each for each in stored(keys.session(finished.run.id), "REVIEW#baseline")]
+    (told,) = stored(keys.session(finished.run.id), "REVIEW#baseline")
     assert all("human" in each for each in told["answers"])
 
 

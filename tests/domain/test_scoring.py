@@ -162,3 +162,8 @@ def test_nobody_gains_more_than_there_was_to_gain(baseline: float, final: float)
 
 def test_words_are_counted_between_white_space() -> None:
     assert [scoring.words(text) for text in ("", "one", " two  words\n", "it's one-off")] == [0, 1, 2, 2]
+
+
+def test_engagement_allows_for_the_chosen_speed() -> None:
+    assert scoring.engagement(played=150, duration=150, elapsed=150 / 0.8, speed=0.8) == 1
+    assert scoring.engagement(played=150, duration=150, elapsed=250, speed=1.2) == 0.5
