@@ -16,7 +16,7 @@ run: .venv/.runtime engine
 	@$(PY) -m socratic_site.run --host $(HOST) --port $(PORT) --die-with-parent
 
 test: lint engine chromium
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 check: lint
 	$(PY) -m pytest -m "not engine and not browser"

@@ -19,7 +19,7 @@ from sessions_app.domain import table as tables
 from socratic_site.engine import REGION, Credentials, Engine, EngineError, engine_for_tests
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-NOT_RUN = pytest.StashKey[list[str]]()
+NO_CHROMIUM = "no Chromium on this machine"
 
 
 # --- no way out of this machine
@@ -70,15 +70,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
-    journeys = [item for item in items if item.get_closest_marker("browser")]
-    if not CHROMIUM:
-        config.stash[NOT_RUN] = [item.nodeid for item in journeys]
-        for item in journeys:
-            item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
+        if item.get_closest_marker("browser") and not CHROMIUM:
+            item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    not_run = config.stash.get(NOT_RUN, [])
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    # Out of the reports, since with xdist other processes have collected the tests.
+    skipped = terminalreporter.stats.get("skipped", [])
+    not_run = [report.nodeid for report in skipped if NO_CHROMIUM in str(report.longrepr)]
     if not_run:
         terminalreporter.section(
             "NOT RUN: browser journeys, as there is no Chromium on this machine", red=True
@@ -91,7 +90,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def chromium() -> str:
     """The browser's program, for `executable_path`; tests that ask for it carry the marker `browser`."""
     if not CHROMIUM:
-        pytest.skip("no Chromium on this machine")
+        pytest.skip(NO_CHROMIUM)
     return CHROMIUM
 
 
