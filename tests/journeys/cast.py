@@ -16,6 +16,7 @@ from sessions_app import staff, study
 from sessions_app.domain import dialogue, flow, keys, models, onboarding, playing, running
 from sessions_app.domain.models import Session, Student
 from sessions_app.domain.run import Run
+from tests.journeys.bot import Bot, Page
 
 VERIFIED = running.Verified(method="honor_system", confidence="medium")
 
@@ -124,6 +125,17 @@ def _answered(run: Run, step: flow.Step) -> Run:
                 now=now,
             )
     raise AssertionError(f"nobody answers {step.slug}")
+
+
+def at(run: Run) -> str:
+    """The session's address."""
+    return f"/run/{run.id}/"
+
+
+def advance(bot: Bot, run: Run, step: str) -> Page:
+    """The page of this step, what comes before it answered."""
+    brought_to(run, step)
+    return bot.open(f"{at(run)}{step}/")
 
 
 def withdraw(student_id: str) -> None:
