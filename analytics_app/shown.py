@@ -1,0 +1,355 @@
+"""A stored item as a reader sees it: without what his role may not see, each value by its kind, faults named.
+
+Nothing here trusts that an item has the form of its model: another client may have written it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sessions_app import codebook
+from sessions_app.codebook import Row
+from sessions_app.domain import keys
+from sessions_app.domain.models import Item
+
+from . import stored
+from .registry import Column, Hidden
+from .stored import Raw
+
+COMMON = frozenset(Item.get_attributes())
+KEYS = tuple(name for name in ("PK", "SK", *(f"GSI{n}{part}" for n in range(1, 6) for part in ("PK", "SK"))))
+# How a kind of the codebook is stored, by its first word, and how it is shown.
+STORED_AS = {
+    "text": "S",
+    "timestamp": "S",
+    "number": "N",
+    "whole": "N",
+    "true/false": "BOOL",
+    "map": "M",
+    "list": "L",
+}
+SHOWN_AS = {
+    "text": "text",
+    "timestamp": "time",
+    "number": "number",
+    "whole number": "number",
+    "true/false": "flag",
+    "list of texts": "texts",
+    "list of whole numbers": "texts",
+    "map of numbers": "pairs",
+    "map of whole numbers": "pairs",
+    "map of texts": "pairs",
+}
+BY_TYPE = {"S": "text", "N": "number", "BOOL": "flag"}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """`show`: text, time, number, flag, texts, pairs, json or none; `fault`: what is wrong with it."""
+
+    show: str
+    value: Any = None
+    raw: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    path: str
+    label: str
+    meaning: str
+    stands_for: str
+    unit: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A top-level map, an entry of a list, or, without a path, what lies in none."""
+
+    path: str
+    title: str
+    meaning: str
+    fields: list[Field]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    groups: list[Group]
+    faults: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    column: Column
+    label: str
+    unit: str
+    numeric: bool
+    row: Row | None
+
+
+# --- the codebook, read once
+
+
+@cache
+def meanings() -> Mapping[str, Any]:
+    return codebook.load()
+
+
+@cache
+def book(entity: str) -> Mapping[str, Row]:
+    """The rows of an entity by path; empty for an unknown one."""
+    if entity not in codebook.entities():
+        return {}
+    own = codebook.rows(meanings(), entity)
+    return {row.path: row for row in [*codebook.item_rows(meanings()), *own]}
+
+
+def about(entity: str) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = meanings()["entities"].get(entity, {})
+    return told
+
+
+@cache
+def _holders(names: frozenset[str]) -> frozenset[str]:
+    """Names of the maps that hold attributes of these names."""
+    paths = [path.split(".") for entity in codebook.entities() for path in book(entity)]
+    return frozenset(path[-2].removesuffix("[]") for path in paths if len(path) > 1 and path[-1] in names)
+
+
+# --- without what is hidden
+
+
+def visible(item: Raw, hidden: Hidden) -> tuple[dict[str, Any], list[str]]:
+    """The item without what is hidden, and the paths of that.
+
+    A map that should hold something hidden, but is stored as something else, is hidden whole.
+    """
+    gone: list[str] = []
+    return _kept(item, hidden, "", gone), gone
+
+
+def _kept(inner: Raw, hidden: Hidden, prefix: str, gone: list[str]) -> dict[str, Any]:
+    kept = {}
+    for name, value in inner.items():
+        path = f"{prefix}{name}"
+        if _is_hidden(name, value, hidden) or _begins_hidden(value, hidden):
+            gone.append(path)
+        else:
+            kept[name] = _within(value, hidden, path, gone)
+    return kept
+
+
+def _is_hidden(name: str, value: Raw, hidden: Hidden) -> bool:
+    return name in hidden.names or (name in _holders(hidden.names) and "M" not in value)
+
+
+def _begins_hidden(value: Raw, hidden: Hidden) -> bool:
+    return bool(hidden.beginnings) and str(value.get("S", "")).startswith(hidden.beginnings)
+
+
+def _within(value: Raw, hidden: Hidden, path: str, gone: list[str]) -> dict[str, Any]:
+    if "M" in value:
+        return {"M": _kept(value["M"], hidden, f"{path}.", gone)}
+    if "L" in value:
+        return {"L": [_within(each, hidden, f"{path}[{n}]", gone) for n, each in enumerate(value["L"])]}
+    if _begins_hidden(value, hidden):
+        gone.append(path)
+        return {"NULL": True}
+    return dict(value)
+
+
+# --- values
+
+
+def value_of(stored_value: Raw | None, row: Row | None) -> Value:
+    """A value by the kind that the codebook tells; by how it is stored where it tells none, or another."""
+    if stored_value is None or "NULL" in stored_value:
+        return Value("none")
+    kind = next(iter(stored_value))
+    if row is None:
+        return _as(BY_TYPE.get(kind, "json"), stored_value)
+    if STORED_AS.get(row.kind.split()[0]) != kind:
+        return _as(BY_TYPE.get(kind, "json"), stored_value, f"should be a {row.kind}")
+    return _told(stored_value, row)
+
+
+def moment(text: str | None) -> Value:
+    try:
+        return _as("time", {"S": text}) if text else Value("none")
+    except keys.BadKey:
+        return Value("text", text)
+
+
+def _told(stored_value: Raw, row: Row) -> Value:
+    text = stored_value.get("S")
+    if row.choices and text not in row.choices:
+        return _as("text", stored_value, f"is not one of {', '.join(row.choices)}")
+    try:
+        return _as(SHOWN_AS.get(row.kind, "json"), stored_value)
+    except (ValueError, TypeError, AttributeError):
+        return _as(BY_TYPE.get(next(iter(stored_value)), "json"), stored_value, f"should be a {row.kind}")
+
+
+def _as(show: str, stored_value: Raw, fault: str = "") -> Value:
+    plain = stored.plain(stored_value)
+    match show:
+        case "time":
+            return Value("time", keys.moment(plain), plain, fault)
+        case "number":
+            return Value("number", stored_value["N"], "", fault)
+        case "json":
+            return Value("json", json.dumps(plain, ensure_ascii=False, indent=1), "", fault)
+        case "texts" if not all(isinstance(each, str | int | float) for each in plain):
+            raise ValueError("not a list of single values")
+        case "pairs":
+            return Value("pairs", _pairs(plain), "", fault)
+    return Value(show, plain, "", fault)
+
+
+def _pairs(plain: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    if not all(isinstance(each, str | int | float) for each in plain.values()):
+        raise ValueError("not a map of single values")
+    return sorted(plain.items())
+
+
+# --- the columns of a list
+
+
+def headings(entity: str, columns: Sequence[Column], hidden: Hidden) -> list[Heading]:
+    shown = [column for column in columns if not hidden.names & set(column.path.split("."))]
+    return [_heading(column, book(entity).get(column.path)) for column in shown]
+
+
+def _heading(column: Column, row: Row | None) -> Heading:
+    numeric = column.show in ("sum", "count") or (row is not None and row.kind in ("number", "whole number"))
+    # Where the label says what is counted, the unit would say it twice.
+    label = column.label or (row.label if row else "") or column.path
+    unit = row.unit if row is not None and numeric and row.unit not in label.lower() else ""
+    return Heading(column=column, label=label, unit=unit, numeric=numeric, row=row)
+
+
+def cell(item: Raw, heading: Heading) -> Value:
+    value = stored.value_at(item, heading.column.path)
+    shown = value_of(value, heading.row)
+    if shown.fault or shown.show == "none":
+        return shown
+    match heading.column.show:
+        case "sum":
+            return Value("number", f"{sum(number for _, number in shown.value):g}")
+        case "count":
+            return Value("number", str(len(shown.value)))
+        case "":
+            return shown
+    return Value(heading.column.show, shown.value)
+
+
+# --- a whole item
+
+
+def sheet(item: Raw, entity: str, gone: list[str]) -> Sheet:
+    """Every attribute that is left after `visible`, in the codebook's order, with what is wrong with it."""
+    rows = book(entity)
+    groups = [*_groups(item, rows)]
+    named = [
+        (field.path, field.value.fault) for group in groups for field in group.fields if field.value.fault
+    ]
+    missing = set(_missing(item, rows, "")) - {_generic(path) for path in gone}
+    faults = [f"{path} {fault}" for path, fault in named]
+    return Sheet(groups, faults + [f"{path} is missing" for path in rows if path in missing])
+
+
+def _generic(path: str) -> str:
+    return re.sub(r"\[\d+\]", "[]", path)
+
+
+def _groups(item: Raw, rows: Mapping[str, Row]) -> Iterator[Group]:
+    names = _ordered(item, rows, "")
+    single = [name for name in names if not _nests(item[name], rows.get(name))]
+    fields = [_field(name, item[name], rows.get(name), bool(rows)) for name in single if name not in KEYS]
+    yield Group(path="", title="Attributes", meaning="", fields=fields)
+    for name in names:
+        if name not in single:
+            yield from _nested(name, item[name], rows)
+
+
+def _nested(name: str, value: Raw, rows: Mapping[str, Row]) -> Iterator[Group]:
+    """A map is a group; so is each entry of a list of maps."""
+    row = rows.get(name)
+    title = (row.label if row else "") or name
+    entries = [(name, value, title)]
+    if "L" in value:
+        count = len(value["L"])
+        entries = [
+            (f"{name}[{n}]", each, f"{title}, {n + 1} of {count}") for n, each in enumerate(value["L"])
+        ]
+    for path, entry, heading in entries:
+        yield Group(
+            path=path,
+            title=heading,
+            meaning=row.meaning if row else "",
+            fields=list(_walk(path, entry, rows)),
+        )
+
+
+def _walk(path: str, value: Raw, rows: Mapping[str, Row]) -> Iterator[Field]:
+    row = rows.get(_generic(path))
+    inside = _generic(path).endswith("[]") or _nests(value, row)
+    if "M" in value and inside:
+        for name in _ordered(value["M"], rows, f"{_generic(path)}."):
+            yield from _walk(f"{path}.{name}", value["M"][name], rows)
+    elif "L" in value and inside:
+        for n, each in enumerate(value["L"]):
+            yield from _walk(f"{path}[{n}]", each, rows)
+    else:
+        yield _field(path, value, row, bool(rows))
+
+
+def _nests(value: Raw, row: Row | None) -> bool:
+    """Whether what is inside is shown by itself."""
+    if "M" in value:
+        return bool(value["M"]) and (row is None or row.kind == "map")
+    listed = "L" in value and bool(value["L"]) and all("M" in each for each in value["L"])
+    return listed and (row is None or row.kind == "list of maps")
+
+
+def _ordered(inner: Raw, rows: Mapping[str, Row], prefix: str) -> list[str]:
+    """The codebook's order, and what it does not know at the end by name."""
+    known = {path.removeprefix(prefix): place for place, path in enumerate(rows) if path.startswith(prefix)}
+    return sorted(inner, key=lambda name: (known.get(name, len(known) + len(rows)), name))
+
+
+def _field(path: str, value: Raw, row: Row | None, known: bool) -> Field:
+    name = path if path.endswith("]") else path.rpartition(".")[2]
+    return Field(
+        path=path,
+        label=(row.label if row else "") or name,
+        meaning=row.meaning if row else "Not in the data dictionary." if known else "",
+        stands_for=row.values.get(str(value.get("S")), "") if row else "",
+        unit=row.unit if row else "",
+        value=value_of(value, row),
+    )
+
+
+def _missing(inner: Raw, rows: Mapping[str, Row], prefix: str) -> Iterator[str]:
+    """Paths of the codebook that are required where they would lie, and are not there."""
+    for name in _children(rows, prefix):
+        row, value = rows[f"{prefix}{name}"], inner.get(name)
+        if value is None or "NULL" in value:
+            if row.required:
+                yield row.path
+        elif row.kind == "map" and "M" in value:
+            yield from _missing(value["M"], rows, f"{row.path}.")
+        elif row.kind == "list of maps" and "L" in value:
+            for each in value["L"]:
+                yield from _missing(each.get("M", {}), rows, f"{row.path}[].")
+
+
+def _children(rows: Mapping[str, Row], prefix: str) -> list[str]:
+    names = (path.removeprefix(prefix) for path in rows if path.startswith(prefix))
+    return [name for name in names if not re.search(r"[.\[]", name)]
