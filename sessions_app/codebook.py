@@ -21,6 +21,7 @@ from pynamodb.attributes import Attribute
 
 from .domain import location, models, playing, run, scoring
 from .domain.models.base import Item, ListOf, Map
+from .domain.models.review import SECOND_SHARE
 from .domain.tutor import asking
 
 MEANINGS = Path(settings.BASE_DIR) / "docs" / "data-dictionary.toml"
@@ -158,6 +159,7 @@ def _numbers() -> dict[str, str]:
         "long_pause_seconds": run.LONG_PAUSE_SECONDS,
         "short_answer_characters": run.SHORT_ANSWER_CHARACTERS,
         "most_tries": asking.MOST_TRIES,
+        "second_percent": 100 * SECOND_SHARE,
         "poor_accuracy": location.POOR_ACCURACY_METERS,
         "good_accuracy": location.GOOD_ACCURACY_METERS,
         "gain_absolute": gain["absolute_gain"],

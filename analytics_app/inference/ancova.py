@@ -173,11 +173,12 @@ def _constant(sessions: pd.DataFrame) -> str | None:
     for name in ("baseline_score", "final_score"):
         if sessions[name].nunique() < 2:
             return f"needs scores that vary; every {name.split('_')[0]} score is the same"
-    gaps = sessions["final_score"].astype(float) - sessions.groupby("condition", observed=True)[
-        "final_score"
-    ].transform("mean").astype(float)
-    if np.allclose(gaps, 0):
-        return "needs scores that vary within the cells; in each cell every final score is the same"
+    for name in ("baseline_score", "final_score"):
+        scores = sessions[name].astype(float)
+        within = scores - scores.groupby(sessions["condition"], observed=True).transform("mean")
+        if np.allclose(within, 0):
+            told = name.split("_")[0]
+            return f"needs scores that vary within the cells; in each cell every {told} score is the same"
     return None
 
 

@@ -176,6 +176,10 @@ def assessment(kind: str, start: datetime) -> str:
     return f"{ASSESSMENT_PREFIX}{kind}#{stamp(start)}"
 
 
+def assessment_prefix(kind: str) -> str:
+    return f"{ASSESSMENT_PREFIX}{kind}#"
+
+
 def prepared_question(segment_id: int) -> str:
     return f"{PREPARED_PREFIX}{segment_id}"
 

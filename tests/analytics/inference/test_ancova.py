@@ -237,6 +237,15 @@ def test_scores_that_do_not_vary_are_too_few(column: str) -> None:
     assert "the same" in found.result.why
 
 
+@pytest.mark.parametrize("column", ["baseline_score", "final_score"])
+def test_scores_that_vary_between_the_cells_alone_are_too_few(column: str) -> None:
+    sessions = cohort(3)
+    by_cell = sessions.groupby("condition", observed=True)[column].transform("first")
+    found = ancova.analyse(sessions.assign(**{column: by_cell}))
+    assert not found.result.enough
+    assert f"every {column.split('_')[0]} score is the same" in found.result.why
+
+
 def test_a_model_without_any_error_gives_no_number() -> None:
     sessions = cohort(3)
     found = ancova.analyse(sessions.assign(final_score=sessions["baseline_score"] + 10))

@@ -1,0 +1,195 @@
+"""The sessions that run now, each with where it stands, those that need somebody first.
+
+METADATA of today and yesterday tells which sessions run, and at which stage. One query a session, over
+the part of its partition that this stage writes, tells its step and its last sign of life. Sessions of other
+days are never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sessions_app.domain import flow, keys
+from sessions_app.domain.models import (
+    AnswerConflict,
+    Assessment,
+    ContentDelivery,
+    Intervention,
+    Item,
+    Session,
+)
+from sessions_app.domain.run import Run
+
+STILL = timedelta(minutes=5)
+"""Without anything stored for so long, somebody should look."""
+LEFT = timedelta(hours=2)
+"""Without anything stored for so long, nobody is there any more."""
+MOST = 100
+"""Sessions that are read one by one; no study has more at once."""
+READERS = 8
+
+# Flags that tell of the present trouble of a session; the others are shown, and call nobody.
+PROBLEM_FLAGS = {"ai_fallback": "question stood in", "long_pause": "long pause"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One running session. `number` of `steps`: the step that comes next, 1 to the end of the plan."""
+
+    session: Session
+    number: int
+    steps: int
+    label: str
+    on_step: timedelta
+    seen: datetime
+    flags: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def tutor(self) -> str:
+        """`stood in`, `offline`, `ok`, or nothing where the questions are fixed."""
+        if self.session.experimental_condition.intervention_type == "static":
+            return ""
+        if "ai_fallback" in self.flags:
+            return "stood in"
+        return "offline" if "offline_tutor" in self.flags else "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """`left`: sessions that nobody closed; `more`: running ones beyond those that are read."""
+
+    rows: tuple[Row, ...]
+    left: tuple[Row, ...]
+    more: int
+    at: datetime
+
+    @property
+    def calling(self) -> int:
+        return sum(1 for row in self.rows if row.problems)
+
+
+def board(now: datetime) -> Board:
+    running = _running(now)
+    rows = _in_parallel(lambda session: _row(session, now), running[:MOST])
+    left = [row for row in rows if now - row.seen > LEFT]
+    here = sorted((row for row in rows if row not in left), key=_urgency)
+    return Board(rows=tuple(here), left=tuple(left), more=len(running[MOST:]), at=now)
+
+
+def _urgency(row: Row) -> Any:
+    """Problems first, the most of them on top; then by code, so that rows keep their place."""
+    return -len(row.problems), row.session.student_code or "", row.session.session_id
+
+
+def _running(now: datetime) -> list[Session]:
+    """Newest first."""
+    only = (Session.state == "running") & (Session.completion_status.completed == False)  # noqa: E712
+    found: list[Session] = []
+    for day in (now.date(), now.date() - timedelta(days=1)):
+        found += [item for item in Session.on_day(day, filter_condition=only) if isinstance(item, Session)]
+    return found
+
+
+def _in_parallel(work: Callable[[Session], Row | None], sessions: list[Session]) -> list[Row]:
+    if not sessions:
+        return []
+    with ThreadPoolExecutor(min(READERS, len(sessions))) as pool:
+        return [row for row in pool.map(work, sessions) if row is not None]
+
+
+# --- one session
+
+
+def _row(session: Session, now: datetime) -> Row | None:
+    """None for a session whose last stage was stored a moment ago."""
+    run = _as_far_as_needed(session)
+    stages = flow.plan(session.condition.interval)
+    done = _done(session, stages) | {name: count for name, count in run.done.items() if count}
+    step = flow.next_step(stages, done)
+    if step is None:
+        return None
+    since = max(run.last_moment, session.metadata.updated_at)
+    seen = max(since, *_signs_of_life(run))
+    flags = _flags(run)
+    return Row(
+        session=session,
+        number=sum(min(done.get(stage.name, 0), stage.steps) for stage in stages) + 1,
+        steps=sum(stage.steps for stage in stages),
+        label=_label(step),
+        on_step=now - since,
+        seen=seen,
+        flags=flags,
+        problems=tuple(_problems(run, flags, now - seen)),
+    )
+
+
+def _as_far_as_needed(session: Session) -> Run:
+    """The session with the items that its present stage writes, and the conflicts: one query."""
+    low, high = _span(session)
+    query: Any = Item.query(keys.session(session.session_id), Item.SK.between(low, keys.after(high)))
+    wanted = (Assessment, ContentDelivery, Intervention, AnswerConflict)
+    return Run.of([session, *(item for item in query if isinstance(item, wanted))])
+
+
+def _span(session: Session) -> tuple[str, str]:
+    """First and last prefix of sort keys; in their order: ASSESSMENT, CONFLICT, CONTENT, INTERVENTION."""
+    status = session.completion_status
+    asked = len(flow.SCHEDULE[session.condition.interval])
+    if not status.baseline_completed:
+        return keys.ASSESSMENT_PREFIX, keys.CONFLICT_PREFIX
+    if not status.content_completed or status.interventions_completed < asked:
+        return keys.CONFLICT_PREFIX, keys.INTERVENTION_PREFIX
+    if not status.final_assessment_completed:
+        return keys.assessment_prefix("final"), keys.CONFLICT_PREFIX
+    return keys.CONFLICT_PREFIX, keys.CONFLICT_PREFIX
+
+
+def _done(session: Session, stages: tuple[flow.Stage, ...]) -> dict[str, int]:
+    """What METADATA knows to be finished, to the stage."""
+    status = session.completion_status
+    rounds = [stage for stage in stages if stage.kind == "questions"]
+    whole = {stage.name for stage in rounds[: int(status.interventions_completed)]}
+    if status.baseline_completed:
+        whole.add("baseline")
+    if status.content_completed:
+        whole |= {stage.name for stage in stages if stage.kind in ("format", "segment")}
+    if status.final_assessment_completed:
+        whole.add("final")
+    return {stage.name: stage.steps for stage in stages if stage.name in whole}
+
+
+def _signs_of_life(run: Run) -> list[datetime]:
+    """When anything was stored: the player reports while a segment plays, a question is stored when shown."""
+    signs = [run.session.start]
+    if run.content is not None:
+        signs.append(run.content.metadata.updated_at)
+    signs += [record.metadata.updated_at for record in run.interventions.values()]
+    return signs
+
+
+def _label(step: flow.Step) -> str:
+    stage = step.stage
+    if stage.kind == "questions":
+        return f"Question {step.number} after part {stage.segment}"
+    return f"{stage.label}, item {step.number}" if stage.steps > 1 else stage.label
+
+
+def _flags(run: Run) -> tuple[str, ...]:
+    """Those of the session, and those of an intervention that is not whole yet."""
+    flags = list(run.session.metadata.data_quality_flags)
+    for record in run.interventions.values():
+        flags += record.metadata.data_quality_flags or ()
+    return tuple(dict.fromkeys(flags))
+
+
+def _problems(run: Run, flags: Iterable[str], still: timedelta) -> Iterable[str]:
+    if still > STILL:
+        yield f"still for {still // timedelta(minutes=1)} min"
+    if run.conflicts:
+        yield "two texts"
+    yield from (words for flag, words in PROBLEM_FLAGS.items() if flag in flags)

@@ -1,0 +1,155 @@
+"""The charts as files, pictures and numbers, by name and filters: for pages, and for links to share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
+
+from sessions_app import paging, study
+from sessions_app.access import allow
+from sessions_app.domain import keys
+from sessions_app.domain.models import Session
+
+from .. import queries
+from ..dashboards import individuals
+from ..forms import ChosenForm
+from . import dashboards
+
+if TYPE_CHECKING:
+    from ..dashboards.rows import Rows
+
+FORMS = ("svg", "png", "csv")
+LOOKS = {"theme": ("light", "dark"), "size": ("wide", "narrow")}
+NAMES = ("unit", "location", "interval", "type", "flagged", "who")
+FOR_EVER = "private, max-age=31536000, immutable"
+
+
+class Refused(ValueError):
+    """What was asked for cannot be; the message names the filter."""
+
+
+@allow(*dashboards.READERS)
+@require_safe
+def chart(request: HttpRequest, name: str, form: str) -> HttpResponse:
+    """With the right version of the data in the address nothing is read, and nothing changes any more."""
+    from ..dashboards import pictures
+
+    if name not in _sources() or form not in FORMS:
+        return _told("There is no such chart.", 404)
+    try:
+        look = _look(request.GET)
+        asked = str(request.GET.get("v", ""))
+        rows = pictures.kept(name, asked) if asked else None
+        if rows is None:
+            rows = _rows(name, request.GET)
+    except Refused as fault:
+        return _told(str(fault), 422)
+    version = pictures.version_of(rows)
+    etag = f'"{"-".join((name, version, form, *look.values()))}"'
+    response = get_conditional_response(request, etag=etag)
+    if response is None or response.status_code != 304:
+        content, media_type = pictures.drawn(name, rows, version=version, form=form, **look)
+        response = HttpResponse(content, content_type=media_type)
+        response["Content-Disposition"] = (
+            f'{"inline" if form == "svg" else "attachment"}; filename="{name}.{form}"'
+        )
+    response["ETag"] = etag
+    response["Cache-Control"] = FOR_EVER if asked == version else "private, no-cache"
+    return response
+
+
+def _told(text: str, status: int) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
+
+
+def _look(sent: QueryDict) -> dict[str, Any]:
+    look = {}
+    for name, allowed in LOOKS.items():
+        look[name] = str(sent.get(name, allowed[0]))
+        if look[name] not in allowed:
+            raise Refused(f"{name}: one of {', '.join(allowed)}.")
+    return look
+
+
+# --- where the rows come from
+
+
+def _rows(name: str, sent: QueryDict) -> Rows:
+    form = ChosenForm(sent, names=NAMES, today=study.now().date())
+    if not form.is_valid():
+        faults = (f"{field}: {' '.join(map(str, told))}" for field, told in form.errors.items())
+        raise Refused(" ".join(faults))
+    return _sources()[name](name, form)
+
+
+def _sources() -> dict[str, Callable[[str, ChosenForm], Rows]]:
+    """By chart name; reading is theirs, making rows is that of `dashboards.rows`."""
+    from ..dashboards import rows
+
+    return {
+        **dict.fromkeys(rows.FROM_MONTHS, _from_months),
+        **dict.fromkeys(rows.FROM_DAYS, _over_time),
+        **dict.fromkeys(rows.FROM_CONDITION, _from_condition),
+        "before_after": _before_after,
+        "student_sessions": _student_sessions,
+    }
+
+
+def _from_months(name: str, form: ChosenForm) -> Rows:
+    from ..dashboards import rows
+
+    return rows.FROM_MONTHS[name](form.chosen().read())
+
+
+def _over_time(name: str, form: ChosenForm) -> Rows:
+    from ..dashboards import rows
+
+    unit: Any = form.value("unit")
+    return rows.FROM_DAYS[name](form.chosen().days(), unit) if unit else _from_months(name, form)
+
+
+def _condition(form: ChosenForm) -> keys.Condition:
+    try:
+        return keys.Condition.from_code(str(form.sent.get("condition", "")))
+    except keys.BadKey:
+        raise Refused("condition: a code like L1-I1-D.") from None
+
+
+def _from_condition(name: str, form: ChosenForm) -> Rows:
+    from ..dashboards import rows
+
+    found = queries.condition_figures(_condition(form), form.chosen().months)
+    return rows.FROM_CONDITION[name](found)
+
+
+def _before_after(name: str, form: ChosenForm) -> Rows:
+    """Of a page of a condition's sessions, or of all that are analysed."""
+    if "condition" in form.sent:
+        listing = dashboards.sessions_of_condition(_condition(form))
+        return individuals.before_after(_scored(listing, form))
+    from ..dashboards import analysis
+
+    try:
+        return analysis.of(form.chosen(), **dashboards.who_is_analysed(form)).before_after()
+    except analysis.TooMany as fault:
+        raise Refused(f"from: {fault}") from None
+
+
+def _student_sessions(name: str, form: ChosenForm) -> Rows:
+    try:
+        listing = dashboards.sessions_of_student(str(form.sent.get("student", "")))
+        return individuals.over_sessions(_scored(listing, form))
+    except keys.BadKey:
+        raise Refused("student: the id of a student.") from None
+
+
+def _scored(listing: paging.Listing, form: ChosenForm) -> list[individuals.Scored]:
+    try:
+        page = paging.page(listing, form.sent.get("cursor"), size=dashboards.PER_PAGE)
+    except paging.BadCursor as fault:
+        raise Refused(f"cursor: {fault}.") from None
+    return individuals.scored(item for item in page.items if isinstance(item, Session))

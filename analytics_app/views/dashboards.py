@@ -1,0 +1,419 @@
+"""The dashboards. Figures come from the statistics; pages over single sessions are read page by page.
+
+What needs pandas, scipy, statsmodels or Altair is imported when a page is opened, so that the pages of
+running sessions never wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from sessions_app import paging, study
+from sessions_app.access import allow
+from sessions_app.domain import keys
+from sessions_app.domain.models import Session, Student
+
+from .. import queries
+from ..dashboards import chosen, individuals
+from ..dashboards.chosen import Chosen
+from ..figures import Month, merge
+from ..forms import ChosenForm
+
+if TYPE_CHECKING:
+    from ..dashboards.pictures import Figure
+    from ..dashboards.rows import Rows
+
+READERS = ("researcher", "admin")
+PAGES = {
+    "dashboard": "Overview",
+    "dashboard_conditions": "Conditions",
+    "dashboard_locations": "Locations",
+    "dashboard_interventions": "Interventions",
+    "dashboard_time": "Time",
+    "dashboard_ai": "Tutor",
+    "dashboard_inference": "Inference",
+}
+LAST_SESSIONS = 5
+PER_PAGE = 20
+
+
+def _form(request: HttpRequest, *names: str) -> ChosenForm:
+    return ChosenForm(request.GET, names=names, today=study.now().date())
+
+
+def _show(request: HttpRequest, name: str, form: ChosenForm | None, **more: Any) -> HttpResponse:
+    """A page with its filters; of a form with faults only the filters, which say what is wrong."""
+    valid = form is None or form.is_valid()
+    context = {
+        "form": form,
+        "valid": valid,
+        "pages": PAGES,
+        "shared": form.months_query if form and valid else "",
+        "here": name,
+        **more,
+    }
+    return render(request, f"dashboards/{name.removeprefix('dashboard_')}.html", context)
+
+
+def _figures(names: Iterable[str], read: list[Month], query: str) -> dict[str, Figure]:
+    """Charts of the statistics by month."""
+    from ..dashboards import pictures, rows
+
+    return {name: pictures.figure(name, rows.FROM_MONTHS[name](read), query) for name in names}
+
+
+def _figure(name: str, rows: Rows, query: str) -> Figure:
+    from ..dashboards import pictures
+
+    return pictures.figure(name, rows, query)
+
+
+def _simulated(read: Sequence[Month]) -> dict[str, int]:
+    return {"sessions": sum(m.sums["sessions"] for m in read), "n": sum(m.sums["simulated"] for m in read)}
+
+
+# --- overview
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    """The page; to htmx its upper part alone, or nothing while that is what the page shows already."""
+    form = _form(request, "location", "interval", "type")
+    if not form.is_valid():
+        return _show(request, "dashboard", form)
+    asked = form.chosen()
+    read = asked.read()
+    live = render_to_string("dashboards/_live.html", _live(asked, read, form), request)
+    seen = hashlib.sha256(live.encode()).hexdigest()[:20]
+    context: dict[str, Any] = {"live": live, "seen": seen}
+    if getattr(request, "htmx", False):
+        response = _fragment(request, {**context, "form": form})
+    else:
+        names = ("gain_by_condition", "participant_flow", "allocation_balance")
+        figures = _figures(names, read, form.whole_query)
+        response = _show(request, "dashboard", form, **context, figures=figures, simulated=_simulated(read))
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _fragment(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    if request.GET.get("seen") == context["seen"]:
+        return HttpResponse(status=204)
+    return render(request, "dashboards/dashboard.html#live", context)
+
+
+def _live(asked: Chosen, read: list[Month], form: ChosenForm) -> dict[str, Any]:
+    """Two queries of a few items beside the statistics: the last days, and the sessions of the last one."""
+    from ..dashboards import tables
+
+    today = study.now().date()
+    recent = [asked.only(day) for day in chosen.newest_days(3)]
+    of_today = next((day for day in recent if day.day == today), None)
+    last = max((day.day for day in recent if day.started), default=None)
+    return {
+        "tiles": tables.tiles(read, recent, chosen.day_before(today)),
+        "today": today,
+        "counts": tables.counts_of_day(of_today),
+        "arms": tables.ARMS,
+        "started_today": sum(of_today.started.values()) if of_today else 0,
+        "last_day": last,
+        "last": queries.sessions_on_day(last, newest_first=True).page(limit=LAST_SESSIONS).items
+        if last
+        else [],
+        "simulated": _simulated(read),
+        "query": form.query,
+    }
+
+
+# --- conditions
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def conditions(request: HttpRequest) -> HttpResponse:
+    form = _form(request)
+    if not form.is_valid():
+        return _show(request, "dashboard_conditions", form)
+    from ..dashboards import tables
+
+    read = form.chosen().read()
+    return _show(
+        request,
+        "dashboard_conditions",
+        form,
+        table=tables.heat_map(read),
+        arms=tables.ARMS,
+        small=tables.SMALL,
+        figures=_figures(("condition_cells", "gain_by_condition"), read, form.whole_query),
+        simulated=_simulated(read),
+    )
+
+
+def _condition(code: str) -> keys.Condition:
+    try:
+        return keys.Condition.from_code(code)
+    except keys.BadKey:
+        raise Http404("no such condition") from None
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def condition(request: HttpRequest, code: str) -> HttpResponse:
+    """One cell with its histograms: one query of its months."""
+    cell, form = _condition(code), _form(request)
+    if not form.is_valid():
+        return _show(request, "dashboard_condition", form, cell=cell, here="dashboard_conditions")
+    from ..dashboards import rows, tables
+    from ..inference import effects
+
+    found = queries.condition_figures(cell, form.chosen().months)
+    names = rows.FROM_CONDITION if cell.type == "dynamic" else ("score_distribution",)
+    query = f"{form.whole_query}&{urlencode({'condition': cell.code})}"
+    return _show(
+        request,
+        "dashboard_condition",
+        form,
+        here="dashboard_conditions",
+        cell=cell,
+        found=tables.Told(found),
+        completion=tables.share(found.completed, found.sessions),
+        scores=tables.spreads(found),
+        dialogue=tables.dialogue(found),
+        facts=tables.facts(found),
+        survey=tables.survey(found),
+        recommend=tables.share(found["recommended"], found["survey_n"]),
+        bins=tables.gain_bins(found),
+        d_z=effects.paired_dz(found.gain),
+        figures={name: _figure(name, rows.FROM_CONDITION[name](found), query) for name in names},
+        simulated={"sessions": found.sessions, "n": found["simulated"]},
+    )
+
+
+def sessions_of_condition(cell: keys.Condition) -> paging.Listing:
+    name = f"dashboards/condition/{cell.code}"
+    return paging.Listing(name=name, index=1, parts=(partial(Session.of_condition, cell),))
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def condition_sessions(request: HttpRequest, code: str) -> HttpResponse:
+    """A condition's sessions one by one, newest first: a page of the index and a batch."""
+    cell, cursor = _condition(code), request.GET.get("cursor")
+    try:
+        page = paging.page(sessions_of_condition(cell), cursor, size=PER_PAGE)
+    except paging.BadCursor:
+        return render(request, "bad_link.html", status=400)
+    found = individuals.scored(item for item in page.items if isinstance(item, Session))
+    query = urlencode({"condition": cell.code, **({"cursor": cursor} if cursor else {})})
+    return _show(
+        request,
+        "dashboard_condition_sessions",
+        None,
+        cell=cell,
+        here="dashboard_conditions",
+        page=page,
+        found=found,
+        beyond_first=bool(cursor),
+        figure=_figure("before_after", individuals.before_after(found), query),
+    )
+
+
+# --- locations, interventions
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def locations(request: HttpRequest) -> HttpResponse:
+    form = _form(request, "interval", "type")
+    if not form.is_valid():
+        return _show(request, "dashboard_locations", form)
+    from ..dashboards import tables
+
+    read = form.chosen().read()
+    return _show(
+        request,
+        "dashboard_locations",
+        form,
+        table=tables.locations(read),
+        figures=_figures(("gain_by_condition",), read, form.whole_query),
+        simulated=_simulated(read),
+    )
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def interventions(request: HttpRequest) -> HttpResponse:
+    form = _form(request, "location", "interval")
+    if not form.is_valid():
+        return _show(request, "dashboard_interventions", form)
+    from ..dashboards import tables
+
+    read = form.chosen().read()
+    by_type = queries.grouped(read, "type")
+    return _show(
+        request,
+        "dashboard_interventions",
+        form,
+        by_type={kind: tables.Told(figures) for kind, figures in by_type.items()},
+        table=tables.static_against_dynamic(by_type),
+        figures=_figures(("question_quality",), read, form.whole_query),
+        simulated=_simulated(read),
+    )
+
+
+# --- over time
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def time(request: HttpRequest) -> HttpResponse:
+    """Months from the statistics; days and weeks from the counts of days, over four months at most."""
+    form = _form(request, "unit", "location", "interval", "type")
+    if not form.is_valid():
+        return _show(request, "dashboard_time", form)
+    asked, unit = form.chosen(), form.value("unit") or "month"
+    return _show(
+        request,
+        "dashboard_time",
+        form,
+        unit=unit,
+        first_day=asked.first_day,
+        last_day=asked.last_day,
+        was_cut=asked.was_cut,
+        most_days=chosen.MOST_DAYS,
+        figures=_over_time(asked, unit, form.whole_query),
+    )
+
+
+def _over_time(asked: Chosen, unit: Any, query: str) -> dict[str, Figure]:
+    from ..dashboards import rows
+
+    if unit == "month":
+        return _figures(rows.FROM_DAYS, asked.read(), query)
+    found = asked.days()
+    return {name: _figure(name, make(found, unit), query) for name, make in rows.FROM_DAYS.items()}
+
+
+# --- a student over sessions
+
+
+def sessions_of_student(student_id: str) -> paging.Listing:
+    part = partial(Session.of_student, student_id)
+    return paging.Listing(name=f"dashboards/student/{student_id}", index=2, parts=(part,))
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def student(request: HttpRequest, student_id: str) -> HttpResponse:
+    """A query and a batch; the profile is asked for only where there is no session."""
+    cursor = request.GET.get("cursor")
+    try:
+        page = paging.page(sessions_of_student(student_id), cursor, size=PER_PAGE)
+    except keys.BadKey:
+        raise Http404("no such student") from None
+    except paging.BadCursor:
+        return render(request, "bad_link.html", status=400)
+    found = individuals.scored(item for item in page.items if isinstance(item, Session))
+    query = urlencode({"student": student_id, **({"cursor": cursor} if cursor else {})})
+    return _show(
+        request,
+        "dashboard_student",
+        None,
+        student_id=student_id,
+        code=found[0].session.student_code if found else _code(student_id),
+        page=page,
+        found=found,
+        has_scores=any(one.baseline is not None for one in found),
+        beyond_first=bool(cursor),
+        figure=_figure("student_sessions", individuals.over_sessions(found), query),
+    )
+
+
+def _code(student_id: str) -> str:
+    try:
+        profile: Any = Student.by_id(student_id)
+    except Student.DoesNotExist:
+        raise Http404("no such student") from None
+    return str(profile.student_code)
+
+
+# --- the tutor
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def ai(request: HttpRequest) -> HttpResponse:
+    form = _form(request, "location", "interval")
+    if not form.is_valid():
+        return _show(request, "dashboard_ai", form)
+    from ..dashboards import rows, tables
+
+    read = form.chosen().read()
+    dynamic = [part for part in read if keys.Condition.from_code(part.code).type == "dynamic"]
+    return _show(
+        request,
+        "dashboard_ai",
+        form,
+        tutor=tables.tutor(merge(read)),
+        by_month=tables.tutor_by(rows.by_month(dynamic)),
+        by_location=tables.tutor_by(queries.grouped(dynamic, "location")),
+        figures=_figures(("ai_cost",), read, form.whole_query),
+        simulated=_simulated(read),
+    )
+
+
+# --- inference
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def inference(request: HttpRequest) -> HttpResponse:
+    """The analysis of covariance, over sessions read one by one once and kept while the statistics stay."""
+    form = _form(request, "flagged", "who")
+    if not form.is_valid():
+        return _show(request, "dashboard_inference", form)
+    from ..dashboards import analysis
+
+    try:
+        outcome = analysis.of(form.chosen(), **who_is_analysed(form))
+    except analysis.TooMany as fault:
+        return _show(request, "dashboard_inference", form, too_many=str(fault))
+    return _show(
+        request,
+        "dashboard_inference",
+        form,
+        outcome=outcome,
+        told=outcome.analysis,
+        result=outcome.analysis.result,
+        terms=sorted(getattr(outcome.analysis.result, "terms", ()), key=lambda term: bool(term.factors)),
+        figure=_figure("before_after", outcome.before_after(), f"{form.whole_query}&analysed=1"),
+    )
+
+
+def who_is_analysed(form: ChosenForm) -> dict[str, bool]:
+    return {
+        "with_flagged": form.value("flagged") != "clean",
+        "with_simulated": form.value("who") != "real",
+    }

@@ -1,0 +1,35 @@
+"""The live board: which sessions run, where each stands, and which need somebody."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+from pynamodb.exceptions import PynamoDBException
+
+from sessions_app import study
+from sessions_app.access import allow
+
+from .. import board as boards
+
+SECONDS = 8  # between two looks
+
+
+@allow("facilitator", "researcher", "admin")
+@never_cache
+@require_GET
+def board(request: HttpRequest) -> HttpResponse:
+    """The whole page, or its changing part for htmx, which keeps the old part when this fails."""
+    is_part = bool(getattr(request, "htmx", None))
+    try:
+        shown = boards.board(study.now())
+    except PynamoDBException:
+        if is_part:
+            return HttpResponse(status=503)
+        raise
+    template = "monitor/board.html#board" if is_part else "monitor/board.html"
+    response = render(request, template, {"board": shown, "seconds": SECONDS})
+    patch_vary_headers(response, ["HX-Request"])
+    return response

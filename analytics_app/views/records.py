@@ -1,0 +1,347 @@
+"""The records of the table: entities, lists, items, partitions. Nothing here scans, and nothing writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import NoReverseMatch, resolve, reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from sessions_app import context
+from sessions_app.access import allow, policy_of
+from sessions_app.domain import keys
+from sessions_app.paging import BadCursor
+
+from .. import shown, stored
+from ..entities import BY_NAME, ENTITIES, LEFT_OUT
+from ..registry import EVERYWHERE, READERS, Entity, Related, Source, hidden_from
+from ..stored import Raw
+
+OTHER = "other"
+"""Stands in addresses for entities that are not declared; only an administrator opens them."""
+UPDATED = (
+    "metadata.updated_at",
+    "updated_at",
+    "metadata.last_updated",
+    "at",
+    "created_at",
+    "metadata.timestamp",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    title: str
+    url: str
+
+
+# --- the index, and the search
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    return _index(request)
+
+
+def _index(request: HttpRequest, **more: Any) -> HttpResponse:
+    """Every entity that is open to the reader, by group; asks the table for nothing."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entity in _open_to(request):
+        told = {"entity": entity, "about": shown.about(entity.name)}
+        groups.setdefault(entity.group, []).append(told)
+    return render(request, "records/index.html", {"groups": groups, **more})
+
+
+def _open_to(request: HttpRequest) -> list[Entity]:
+    roles = context.roles_of(request)
+    return [entity for entity in ENTITIES if entity.roles & roles]
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def find(request: HttpRequest) -> HttpResponse:
+    """By id, by code, or by key: leads to the item or partition, or says that there is none."""
+    sought = request.GET.get("q", "").strip()
+    url = _found(request, sought) if sought else None
+    if url is None:
+        told = (
+            "Nothing that you may open has this id, code or key."
+            if sought
+            else "Write an id, a code or a key."
+        )
+        return _index(request, sought=sought, not_found=told)
+    return redirect(url)
+
+
+def _found(request: HttpRequest, sought: str) -> str | None:
+    if "#" not in sought:
+        return _found_by_id(request, sought)
+    pk, _, sk = (part.strip() for part in re.sub(r"\s+", " ", sought).partition(" "))
+    if not stored.is_key(pk, sk or "-"):
+        return None
+    if not sk:
+        return _partition_url(pk)
+    item = stored.item(pk, sk)
+    return _url_of(request, item) if item else None
+
+
+def _found_by_id(request: HttpRequest, sought: str) -> str | None:
+    candidates = dict(_candidates(request, "-".join(sought.lower().split())))
+    key = stored.first(candidates)
+    return _item_url(candidates[key], *key) if key else None
+
+
+def _candidates(request: HttpRequest, sought: str) -> Iterator[tuple[tuple[str, str], str]]:
+    for entity in _open_to(request):
+        if entity.find is None:
+            continue
+        try:
+            key = entity.find(sought)
+        except keys.BadKey:
+            continue
+        if stored.is_key(*key):
+            yield key, entity.name
+
+
+# --- addresses
+
+
+def _item_url(entity: str, pk: str, sk: str) -> str:
+    return f"{reverse('record_item', args=[entity])}?{urlencode({'pk': pk, 'sk': sk})}"
+
+
+def _partition_url(pk: str) -> str:
+    return f"{reverse('record_partition')}?{urlencode({'pk': pk})}"
+
+
+def _url_of(request: HttpRequest, item: Raw) -> str | None:
+    """Where an item is shown to this reader; None where it is not."""
+    name, roles = stored.entity_of(item), context.roles_of(request)
+    pk, sk = item["PK"]["S"], item["SK"]["S"]
+    if name in LEFT_OUT:
+        return None
+    if name in BY_NAME:
+        return _item_url(name, pk, sk) if BY_NAME[name].roles & roles else None
+    return _item_url(OTHER, pk, sk) if "admin" in roles else None
+
+
+# --- a list
+
+
+class SourceForm(forms.Form):
+    """What a source asks for, and the order; its fields are set by `_form`."""
+
+    def clean(self) -> dict[str, Any]:
+        told: dict[str, Any] = super().clean() or {}
+        start, end = told.get("start"), told.get("end")
+        if start and end and start > end:
+            self.add_error("end", "The last day lies before the first.")
+        return told
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def listing(request: HttpRequest, name: str) -> HttpResponse:
+    """One page of an entity's items by one of its sources: one query."""
+    entity = _entity(request, name)
+    source = entity.source(request.GET.get("source", entity.sources[0].name))
+    if source is None:
+        raise Http404("no such source")
+    form = _form(source, request.GET)
+    told: dict[str, Any] = {"entity": entity, "about": shown.about(name), "source": source, "form": form}
+    if form.is_bound and form.is_valid():
+        try:
+            told |= _page(request, entity, source, form.cleaned_data)
+        except BadCursor:
+            return render(request, "bad_link.html", status=400)
+        told["query"] = urlencode({"source": source.name, **_sent(form)})
+    return render(request, "records/list.html", told)
+
+
+def _entity(request: HttpRequest, name: str) -> Entity:
+    entity = BY_NAME.get(name)
+    if entity is None:
+        raise Http404("no such entity")
+    if not entity.roles & context.roles_of(request):
+        raise PermissionDenied
+    return entity
+
+
+def _form(source: Source, sent: QueryDict) -> forms.Form:
+    """Bound to what was sent or is there to start with; unbound while something has to be asked."""
+    fields = {name: make() for name, make in source.fields.items()}
+    order = list(zip(("up", "down"), source.orders, strict=True))
+    first = "down" if source.reverse else "up"
+    fields["order"] = forms.ChoiceField(label="Order", choices=order, initial=first)
+    made = type("Form", (SourceForm,), dict(fields))  # the class takes the fields out of what it is given
+    start = {name: _initial(field) for name, field in fields.items()}
+    told = {name: sent.get(name, start[name]) for name in fields}
+    lacking = [name for name, field in fields.items() if field.required and told[name] is None]
+    form: forms.Form = made(initial=start) if lacking else made(told)
+    return form
+
+
+def _initial(field: forms.Field) -> Any:
+    value = field.initial() if callable(field.initial) else field.initial
+    return field.prepare_value(value) if value is not None else None
+
+
+def _sent(form: forms.Form) -> dict[str, str]:
+    return {name: str(value) for name, value in form.data.items() if value not in (None, "")}
+
+
+def _page(request: HttpRequest, entity: Entity, source: Source, told: dict[str, Any]) -> dict[str, Any]:
+    query = stored.Query(
+        name=f"{entity.name}/{source.name}/{sorted(told.items())}",
+        partition=source.partition(**told),
+        index=source.index,
+        span=source.span(**told),
+        reverse=told["order"] == "down",
+        only=entity.name if source.only else "",
+        read=source.read,
+    )
+    page = stored.page(query, request.GET.get("cursor"))
+    hidden = hidden_from(context.roles_of(request), entity.roles)
+    headings = shown.headings(entity.name, entity.columns, hidden)
+    rows = [_row(request, entity, headings, shown.visible(item, hidden)[0]) for item in page.items]
+    beyond = "cursor" in request.GET
+    return {"page": page, "headings": headings, "rows": rows, "beyond_first": beyond}
+
+
+def _row(request: HttpRequest, entity: Entity, headings: list[shown.Heading], item: Raw) -> dict[str, Any]:
+    kind = stored.entity_of(item)
+    return {
+        "url": _url_of(request, item),
+        "sk": item["SK"]["S"],
+        "foreign": "" if kind == entity.name else kind or "no entity type",
+        "cells": [(heading, shown.cell(item, heading)) for heading in headings],
+    }
+
+
+# --- a partition
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def partition(request: HttpRequest) -> HttpResponse:
+    """All items under one partition key, of whatever entity."""
+    pk = request.GET.get("pk", "")
+    if not stored.is_key(pk, "-"):
+        raise Http404("no such partition")
+    query = stored.Query(name=f"partition/{pk}", partition=pk)
+    try:
+        page = stored.page(query, request.GET.get("cursor"))
+    except BadCursor:
+        return render(request, "bad_link.html", status=400)
+    rows = [_member(item, url) for item in page.items if (url := _url_of(request, item))]
+    told = {"pk": pk, "page": page, "rows": rows, "closed": len(page.items) - len(rows)}
+    beyond = "cursor" in request.GET
+    return render(
+        request, "records/partition.html", {**told, "query": urlencode({"pk": pk}), "beyond_first": beyond}
+    )
+
+
+def _member(item: Raw, url: str) -> dict[str, Any]:
+    name = stored.entity_of(item)
+    updated = next(filter(None, (stored.text_at(item, path) for path in UPDATED)), None)
+    return {
+        "url": url,
+        "sk": item["SK"]["S"],
+        "title": shown.about(name).get("title", name or "no entity type"),
+        "updated": shown.moment(updated),
+    }
+
+
+# --- an item
+
+
+@allow(*READERS)
+@never_cache
+@require_GET
+def item(request: HttpRequest, name: str) -> HttpResponse:
+    """One item by its key. What it is decides who may see it, not what the address calls it."""
+    pk, sk = request.GET.get("pk", ""), request.GET.get("sk", "")
+    if name != OTHER:
+        _entity(request, name)
+    found = stored.item(pk, sk) if stored.is_key(pk, sk) else None
+    if found is None:
+        raise Http404("no such item")
+    url = _url_of(request, found)
+    if url is None:
+        raise PermissionDenied
+    actual = stored.entity_of(found)
+    if name != (actual if actual in BY_NAME else OTHER):
+        return redirect(url)
+    return render(request, "records/item.html", _told(request, found, BY_NAME.get(actual)))
+
+
+def _told(request: HttpRequest, found: Raw, entity: Entity | None) -> dict[str, Any]:
+    roles = context.roles_of(request)
+    hidden = hidden_from(roles, entity.roles if entity else frozenset({"admin"}))
+    kept, gone = shown.visible(found, hidden)
+    actual = stored.entity_of(found)
+    related = [*EVERYWHERE, *entity.related] if entity else [*EVERYWHERE]
+    return {
+        "entity": entity,
+        "kind": actual,
+        "about": shown.about(actual),
+        "keys": [(name, kept[name]["S"]) for name in shown.KEYS if "S" in kept.get(name, {})],
+        "sheet": shown.sheet(kept, actual, gone),
+        "gone": gone,
+        "related": [link for each in related if (link := _link(roles, kept, each))],
+        "actions": [
+            link for each in (entity.actions if entity else ()) if (link := _link(roles, kept, each))
+        ],
+        "partition_url": _partition_url(found["PK"]["S"]),
+        "dynamodb_json": stored.dynamodb_json(kept),
+        "plain_json": stored.plain_json(kept),
+    }
+
+
+def _link(roles: frozenset[str], item: Raw, related: Related) -> Link | None:
+    """None where the item lacks what it needs, is what it leads to, or the reader may not follow it."""
+    value = stored.text_at(item, related.path)
+    if not value:
+        return None
+    try:
+        url = _leads_to(roles, item, related, value)
+    except (keys.BadKey, NoReverseMatch):
+        return None
+    return Link(related.title, url) if url else None
+
+
+def _leads_to(roles: frozenset[str], item: Raw, related: Related, value: str) -> str | None:
+    if related.page:
+        url = reverse(related.page, args=[value])
+        return url if policy_of(resolve(url).func) & roles else None
+    entity = BY_NAME[related.entity]
+    if not entity.roles & roles:
+        return None
+    if related.key is None:
+        argument = next(iter(_source(entity, related.source).fields))
+        query = {"source": related.source, argument: value}
+        return f"{reverse('record_list', args=[entity.name])}?{urlencode(query)}"
+    key = related.key(value)
+    itself = key == (item["PK"]["S"], item["SK"]["S"])
+    return None if itself else _item_url(entity.name, *key)
+
+
+def _source(entity: Entity, name: str) -> Source:
+    source = entity.source(name)
+    if source is None:
+        raise LookupError(f"{entity.name} has no source {name}")
+    return source
