@@ -291,19 +291,6 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         actions=[SESSION_PAGE],
     ),
     Entity(
-        title="Reviews",
-        group=RUNS,
-        model=models.Review,
-        columns=[
-            Column("scored_at", "Scored", link=True),
-            Column("kind", "Kind"),
-            Column("what", "What"),
-            Column("record_version", "Version"),
-        ],
-        sources=[in_session(keys.REVIEW_PREFIX)],
-        actions=[SESSION_PAGE],
-    ),
-    Entity(
         title="Condition statistics",
         group=NUMBERS,
         model=models.ConditionStatistics,

@@ -49,8 +49,10 @@ _PRIVATE: Final = frozenset(
     {"latitude", "longitude", "ip_address", "user_agent", "session_token", "session_token_sha256", "school"}
 )
 HIDDEN: Final[Mapping[str, Hidden]] = {
-    "researcher": Hidden(_PRIVATE, ("SCHOOL#",)),
-    "irb": Hidden(_PRIVATE | {"learning_profile", "richmond_resident", "conditions_completed"}, ("SCHOOL#",)),
+    "researcher": Hidden(_PRIVATE, (keys.SCHOOL_PREFIX,)),
+    "irb": Hidden(
+        _PRIVATE | {"learning_profile", "richmond_resident", "conditions_completed"}, (keys.SCHOOL_PREFIX,)
+    ),
     "admin": Hidden(),
 }
 

@@ -31,6 +31,7 @@ CONFLICT_PREFIX: Final = "CONFLICT#"
 PREPARED_PREFIX: Final = "EVENT#PREPARED#"
 REVIEW_PREFIX: Final = "REVIEW#"
 
+SCHOOL_PREFIX: Final = "SCHOOL#"
 STUDENT_DIRECTORY: Final = "DIRECTORY#students"
 SCHOOL_DIRECTORY: Final = "DIRECTORY#schools"
 STUDENTS_BY_TIME: Final = "STUDENTS"
@@ -221,7 +222,7 @@ def school_id(name: str) -> str:
 
 def school(school: str) -> str:
     """The GSI1 partition of a school's students."""
-    return f"SCHOOL#{_part('school', school)}"
+    return f"{SCHOOL_PREFIX}{_part('school', school)}"
 
 
 def consent_state(state: str) -> str:

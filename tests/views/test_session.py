@@ -235,7 +235,9 @@ def test_sessions_of_another_writer_are_shown(client: Client, engine: Engine, ta
     assert "model claude-3-5-sonnet-20241022" in page
 
 
-@pytest.mark.parametrize("session_id", ["nothing", "3b5f3afc-2f76-4204-b977-5b2808c2531f", "x" * 65, "x" * 400])
+@pytest.mark.parametrize(
+    "session_id", ["nothing", "3b5f3afc-2f76-4204-b977-5b2808c2531f", "x" * 65, "x" * 400]
+)
 def test_what_does_not_exist_is_not_found(client: Client, session_id: str) -> None:
     assert client.get(f"/sessions/{session_id}/").status_code == 404
     assert client.post(f"/sessions/{session_id}/stop/").status_code == 404

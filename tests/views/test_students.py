@@ -189,7 +189,9 @@ def test_a_profile_by_another_writer_is_shown(client: Client) -> None:
     assert "No events are stored beside this profile." in page
 
 
-@pytest.mark.parametrize("student_id", ["nobody", "3b5f3afc-2f76-4204-b977-5b2808c2531f", "x" * 65, "x" * 400])
+@pytest.mark.parametrize(
+    "student_id", ["nobody", "3b5f3afc-2f76-4204-b977-5b2808c2531f", "x" * 65, "x" * 400]
+)
 def test_nobody_is_not_found(client: Client, student_id: str) -> None:
     assert client.get(f"/students/{student_id}/").status_code == 404
 
