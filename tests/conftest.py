@@ -120,9 +120,40 @@ def dynamodb(engine: Engine) -> Any:
     return boto3.client("dynamodb", region_name=REGION, endpoint_url=engine.endpoint)
 
 
+@pytest.fixture(scope="session")
+def shared_table(engine: Engine) -> Any:
+    """boto3's view of a table that is made once: making one takes longer than most tests do."""
+    resource = boto3.resource("dynamodb", region_name=REGION, endpoint_url=engine.endpoint)
+    name = f"Test-{uuid.uuid4().hex[:12]}"
+    tables.create(resource.meta.client, name=name)
+    return resource.Table(name)
+
+
 @pytest.fixture
-def table(engine: Engine, dynamodb: Any, settings: Any) -> Iterator[str]:
-    """The name of a fresh table to which the models and the settings are bound."""
+def table(shared_table: Any, settings: Any) -> Iterator[str]:
+    """The name of an empty table to which the models and the settings are bound."""
+    settings.SOCRATIC_TABLE = shared_table.name
+    if models.Item.Meta.table_name != shared_table.name:
+        models.configure(table_name=shared_table.name, region=REGION)
+    yield shared_table.name
+    with shared_table.batch_writer() as batch:
+        for key in keys_in(shared_table):
+            batch.delete_item(Key=key)
+
+
+def keys_in(table: Any) -> list[dict[str, Any]]:
+    answer = table.scan(ProjectionExpression="PK, SK", ConsistentRead=True)
+    found: list[dict[str, Any]] = answer["Items"]
+    while "LastEvaluatedKey" in answer:
+        start = answer["LastEvaluatedKey"]
+        answer = table.scan(ProjectionExpression="PK, SK", ConsistentRead=True, ExclusiveStartKey=start)
+        found += answer["Items"]
+    return found
+
+
+@pytest.fixture
+def own_table(engine: Engine, dynamodb: Any, settings: Any) -> Iterator[str]:
+    """A table, and a stream, that no other test has written to."""
     name = f"Test-{uuid.uuid4().hex[:12]}"
     tables.create(dynamodb, name=name)
     settings.SOCRATIC_TABLE = name

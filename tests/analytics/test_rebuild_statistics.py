@@ -16,6 +16,12 @@ CELL = keys.Condition.from_code("L1-I1-D")
 
 
 @pytest.fixture
+def table(own_table: str) -> str:
+    """These tests follow the table's stream: it must hold nothing of others."""
+    return own_table
+
+
+@pytest.fixture
 def counted(table: str) -> list[list[Item]]:
     """Two completed sessions of a condition and one that runs, counted."""
     made = [cohort.whole(final=60.0), cohort.whole(final=80.0), [cohort.session()]]

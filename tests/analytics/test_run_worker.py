@@ -25,6 +25,12 @@ from tests.analytics import cohort
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture
+def table(own_table: str) -> str:
+    """These tests follow the table's stream: it must hold nothing of others."""
+    return own_table
+
+
 def task(session_id: str = "s", what: str = "final") -> GradingTask:
     return GradingTask(
         PK=keys.GRADING_QUEUE,

@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[2]
 CELL = keys.Condition.from_code("L1-I1-D")
 
 
+@pytest.fixture
+def table(own_table: str) -> str:
+    """These tests follow the table's stream: it must hold nothing of others."""
+    return own_table
+
+
 def sessions_counted() -> int:
     return queries.condition_figures(CELL).sessions
 

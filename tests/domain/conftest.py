@@ -1,57 +1,16 @@
-"""One table for all tests of the domain, emptied after each, and what is really stored in it.
+"""What is really stored, read with plain boto3 and none of the models."""
 
-Making a table takes longer than most of these tests do. What is stored is read with plain boto3 and none of
-the models.
-"""
-
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from boto3.dynamodb.conditions import Key
 
-from sessions_app.domain import models
-from sessions_app.domain import table as tables
-from socratic_site.engine import REGION, Engine
-
-
-@pytest.fixture(scope="session")
-def lasting_table(engine: Engine) -> Any:
-    """boto3's view of a table that is made once."""
-    resource = boto3.resource("dynamodb", region_name=REGION, endpoint_url=engine.endpoint)
-    name = f"Domain-{uuid.uuid4().hex[:12]}"
-    tables.create(resource.meta.client, name=name)
-    return resource.Table(name)
-
 
 @pytest.fixture
-def table(lasting_table: Any, settings: Any) -> Iterator[str]:
-    """The name of an empty table to which the models and the settings are bound."""
-    settings.SOCRATIC_TABLE = lasting_table.name
-    if models.Item.Meta.table_name != lasting_table.name:
-        models.configure(table_name=lasting_table.name, region=REGION)
-    yield lasting_table.name
-    with lasting_table.batch_writer() as batch:
-        for key in _all_keys(lasting_table):
-            batch.delete_item(Key=key)
-
-
-def _all_keys(table: Any) -> list[dict[str, Any]]:
-    answer = table.scan(ProjectionExpression="PK, SK", ConsistentRead=True)
-    found: list[dict[str, Any]] = answer["Items"]
-    while "LastEvaluatedKey" in answer:
-        start = answer["LastEvaluatedKey"]
-        answer = table.scan(ProjectionExpression="PK, SK", ConsistentRead=True, ExclusiveStartKey=start)
-        found += answer["Items"]
-    return found
-
-
-@pytest.fixture
-def raw(table: str, lasting_table: Any) -> Any:
+def raw(table: str, shared_table: Any) -> Any:
     """boto3's view of the table."""
-    return lasting_table
+    return shared_table
 
 
 @pytest.fixture

@@ -336,7 +336,7 @@ def test_a_classroom_session_with_the_code_on_the_wall(visit: Visit, site: Site,
     page.goto("/sessions/new/place-code/")
     expect(page.locator(".place-code svg path")).to_be_visible()
     guide.look("place-code")
-    code = page.locator(".mono").first.inner_text()
+    code = page.locator(".copy code").first.inner_text()
 
     page.goto(f"/sessions/new/#place-code={code}")  # as scanned
     expect(page.locator("[name=place][value=classroom]")).to_be_checked()

@@ -30,7 +30,7 @@ def text(response: Any) -> str:
 
 def ids(response: Any) -> list[str]:
     """The sessions of a list, in order."""
-    return re.findall(r'row-link"\s+href="/sessions/([^/"]+)/"', response.content.decode())
+    return re.findall(r'row-link[^"]*"\s+href="/sessions/([^/"]+)/"', response.content.decode())
 
 
 def pages(client: Client, address: str) -> list[list[str]]:
