@@ -1,0 +1,70 @@
+"""A researcher opens every dashboard, the records, grading and the live board in three sizes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from socratic_site import local
+from tests.journeys.conftest import Site, shoot
+
+pytestmark = pytest.mark.browser
+
+SIZES = {"phone": (360, 740), "tablet": (820, 1180), "desk": (1440, 900)}
+PAGES = {
+    "/dashboards/": "Overview",
+    "/dashboards/conditions/": "The 24 conditions",
+    "/dashboards/conditions/L1-I1-D/": "L1-I1-D",
+    "/dashboards/locations/": "place",
+    "/dashboards/interventions/": "Static against dynamic",
+    "/dashboards/time/": "time",
+    "/dashboards/time/?unit=day": "time",
+    "/dashboards/ai/": "utor",
+    "/dashboards/inference/": "Inference",
+    "/records/": "Records",
+    "/records/session/": "Sessions",
+    "/grading/": "rading",
+    "/grading/agreement/": "greement",
+    "/monitor/": "unning",
+}
+PICTURES_SHOWN = "[...document.images].every(each => each.complete && each.naturalWidth > 0)"
+
+
+def manage(site: Site, *words: str) -> None:
+    environment = os.environ | {
+        "SOCRATIC_TABLE": site.table,
+        "DJANGO_SETTINGS_MODULE": "socratic_site.settings",
+        "SECRET_KEY": "only for this cohort",
+    }
+    command = [sys.executable, str(local.BASE / "manage.py"), *words]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
+def load_pictures(page: Page) -> None:
+    """Pictures further down load when they come near: ask for all of them."""
+    page.evaluate("for (const each of document.images) each.loading = 'eager'")
+    page.wait_for_function(PICTURES_SHOWN)
+
+
+def test_every_page_of_a_researcher_in_three_sizes(site: Site, visit: Callable[..., Page]) -> None:
+    manage(site, "simulate", "--students", "8", "--seed", "5")
+    manage(site, "rebuild_statistics", "--quiet")
+    page = visit()
+    page.goto("/login/")
+    page.fill("[name=username]", site.accounts["researcher"]["username"])
+    page.fill("[name=password]", site.accounts["researcher"]["password"])
+    page.locator("main button").click()
+    for address, title in PAGES.items():
+        page.goto(address)
+        expect(page.locator("h1")).to_contain_text(title)
+        load_pictures(page)
+        for size, (width, height) in SIZES.items():
+            page.set_viewport_size({"width": width, "height": height})
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            assert needed <= width, f"{address} is {needed} px wide on a {size}"
+            shoot(page, f"{address.strip('/').replace('/', '-')}-{size}")
