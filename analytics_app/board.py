@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sessions_app.domain import flow, keys
+from sessions_app.domain import browsers, calls, flow, keys
 from sessions_app.domain.models import (
     AnswerConflict,
     Assessment,
+    Browser,
+    Call,
     ContentDelivery,
     Intervention,
     Item,
+    ParticipantLink,
     Session,
 )
 from sessions_app.domain.run import Run
@@ -36,6 +39,9 @@ READERS = 8
 PROBLEM_FLAGS = {"ai_fallback": "question stood in", "long_pause": "long pause"}
 
 
+CALLS = {calls.HELP: "asks for help", calls.OFFICE: "calls the office"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One running session. `number` of `steps`: the step that comes next, 1 to the end of the plan."""
@@ -47,6 +53,8 @@ class Row:
     on_step: timedelta
     seen: datetime
     flags: tuple[str, ...]
+    device: str = ""
+    calls: tuple[Call, ...] = ()
     problems: tuple[str, ...]
 
     @property
@@ -73,8 +81,9 @@ class Board:
         return sum(1 for row in self.rows if row.problems)
 
 
-def board(now: datetime) -> Board:
-    running = _running(now)
+def board(now: datetime, only: Any = None) -> Board:
+    """`only`: a condition on sessions, where not all are shown."""
+    running = _running(now, only)
     rows = _in_parallel(lambda session: _row(session, now), running[:MOST])
     left = [row for row in rows if now - row.seen > LEFT]
     here = sorted((row for row in rows if row not in left), key=_urgency)
@@ -82,13 +91,14 @@ def board(now: datetime) -> Board:
 
 
 def _urgency(row: Row) -> Any:
-    """Problems first, the most of them on top; then by code, so that rows keep their place."""
-    return -len(row.problems), row.session.student_code or "", row.session.session_id
+    """Calls first, then problems, the most of them on top; then by code, so that rows keep their place."""
+    return not row.calls, -len(row.problems), row.session.student_code or "", row.session.session_id
 
 
-def _running(now: datetime) -> list[Session]:
+def _running(now: datetime, among: Any) -> list[Session]:
     """Newest first."""
-    only = (Session.state == "running") & (Session.completion_status.completed == False)  # noqa: E712
+    only: Any = (Session.state == "running") & (Session.completion_status.completed == False)  # noqa: E712
+    only = only if among is None else only & among
     found: list[Session] = []
     for day in (now.date(), now.date() - timedelta(days=1)):
         found += [item for item in Session.on_day(day, filter_condition=only) if isinstance(item, Session)]
@@ -124,6 +134,8 @@ def _row(session: Session, now: datetime) -> Row | None:
         on_step=now - since,
         seen=seen,
         flags=flags,
+        device=_device(run),
+        calls=_calls(run),
         problems=tuple(_problems(run, flags, now - seen)),
     )
 
@@ -132,21 +144,21 @@ def _as_far_as_needed(session: Session) -> Run:
     """The session with the items that its present stage writes, and the conflicts: one query."""
     low, high = _span(session)
     query: Any = Item.query(keys.session(session.session_id), Item.SK.between(low, keys.after(high)))
-    wanted = (Assessment, ContentDelivery, Intervention, AnswerConflict)
+    wanted = (Assessment, ContentDelivery, Intervention, AnswerConflict, Browser, ParticipantLink, Call)
     return Run.of([session, *(item for item in query if isinstance(item, wanted))])
 
 
 def _span(session: Session) -> tuple[str, str]:
-    """First and last prefix of sort keys; in their order: ASSESSMENT, CONFLICT, CONTENT, INTERVENTION."""
+    """First and last prefix of sort keys, in order: ASSESSMENT, BROWSER, CONFLICT, INTERVENTION."""
     status = session.completion_status
     asked = len(flow.SCHEDULE[session.condition.interval])
     if not status.baseline_completed:
         return keys.ASSESSMENT_PREFIX, keys.CONFLICT_PREFIX
     if not status.content_completed or status.interventions_completed < asked:
-        return keys.CONFLICT_PREFIX, keys.INTERVENTION_PREFIX
+        return keys.BROWSER_PREFIX, keys.INTERVENTION_PREFIX
     if not status.final_assessment_completed:
         return keys.assessment_prefix("final"), keys.CONFLICT_PREFIX
-    return keys.CONFLICT_PREFIX, keys.CONFLICT_PREFIX
+    return keys.BROWSER_PREFIX, keys.CONFLICT_PREFIX
 
 
 def _done(session: Session, stages: tuple[flow.Stage, ...]) -> dict[str, int]:
@@ -187,7 +199,19 @@ def _flags(run: Run) -> tuple[str, ...]:
     return tuple(dict.fromkeys(flags))
 
 
+def _device(run: Run) -> str:
+    """`tablet`, `own`, or nothing while no browser is bound."""
+    newest = browsers.newest((*run.browsers, *run.links))
+    return str(newest.kind) if newest else ""
+
+
+def _calls(run: Run) -> tuple[Call, ...]:
+    """Calls that nobody has seen to."""
+    return tuple(call for call in run.calls if call.kind != calls.NOTE and call.is_open)
+
+
 def _problems(run: Run, flags: Iterable[str], still: timedelta) -> Iterable[str]:
+    yield from (CALLS[call.kind] for call in _calls(run))
     if still > STILL:
         yield f"still for {still // timedelta(minutes=1)} min"
     if run.conflicts:

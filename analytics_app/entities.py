@@ -291,6 +291,47 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         actions=[SESSION_PAGE],
     ),
     Entity(
+        title="Browsers of a session",
+        group=RUNS,
+        model=models.Browser,
+        columns=[
+            Column("bound_at", "Bound", link=True),
+            Column("kind", "Kind"),
+            Column("by", "By"),
+            Column("ended_at", "Ended"),
+            Column("pin_tries", "PIN tries"),
+        ],
+        sources=[in_session(keys.BROWSER_PREFIX)],
+        actions=[SESSION_PAGE],
+    ),
+    Entity(
+        title="Participants' links",
+        group=RUNS,
+        model=models.ParticipantLink,
+        columns=[
+            Column("created_at", "Made", link=True),
+            Column("created_by", "By"),
+            Column("expires_at", "Runs out"),
+            Column("revoked_at", "Revoked"),
+        ],
+        sources=[in_session(keys.LINK_PREFIX)],
+        actions=[SESSION_PAGE],
+    ),
+    Entity(
+        title="Notes and calls for help",
+        group=RUNS,
+        model=models.Call,
+        columns=[
+            Column("at", "When", link=True),
+            Column("kind", "Kind"),
+            Column("text", "Text"),
+            Column("by", "By"),
+            Column("answered_at", "Answered"),
+        ],
+        sources=[in_session(keys.CALL_PREFIX)],
+        actions=[SESSION_PAGE],
+    ),
+    Entity(
         title="Condition statistics",
         group=NUMBERS,
         model=models.ConditionStatistics,
@@ -486,6 +527,13 @@ ENTITIES: Final[tuple[Entity, ...]] = (
 )
 
 # A school's key is a digest of its name, and an address may not hold even that; staff meet schools by name.
-LEFT_OUT: Final = frozenset({"school"})
+# Pages of their own show the rest: audit log, consent, its forms, exports, the tutor's dashboard. A question
+# in the making lives for seconds.
+LEFT_OUT: Final = frozenset(
+    {
+        *("school", "audit_entry", "audit_seal", "audit_head", "tombstone", "form_text", "renewal_decision"),
+        *("spending", "tutor_health", "question_making", "export_job"),
+    }
+)
 
 BY_NAME: Final[Mapping[str, Entity]] = {entity.name: entity for entity in ENTITIES}

@@ -147,9 +147,17 @@ class Spread:
     median: float | None = None
 
 
+class Impossible(ValueError):
+    """Sums that no values add up to."""
+
+
 def variance(n: int, total: int, squares: int) -> Fraction | None:
-    """The sample variance (n-1) from whole sums, exactly; None below two values."""
-    return Fraction(n * squares - total * total, n * (n - 1)) if n > 1 else None
+    """The sample variance (n-1) from whole sums, exactly; None below two values. Raises Impossible."""
+    if n < 2:
+        return None
+    if n * squares < total * total:
+        raise Impossible(f"{n} values cannot add up to {total} and their squares to {squares}")
+    return Fraction(n * squares - total * total, n * (n - 1))
 
 
 def pooled_d(n1: int, total1: int, squares1: int, n2: int, total2: int, squares2: int) -> float | None:

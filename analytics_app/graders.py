@@ -48,7 +48,7 @@ def scores(reviews: Iterable[Item]) -> dict[str, list[Row]]:
     for review in reviews:
         for answer in review.answers if isinstance(review, Review) else ():
             for name, given in (answer.human or {}).items():
-                model, second = answer.model.get(name), (answer.second or {}).get(name)
+                model, second = (answer.model or {}).get(name), (answer.second or {}).get(name)
                 found.setdefault(name, []).append((model, given, second))
     order = {POINTS: "Points", **SCORE_WORDS}
     return {title: found[name] for name, title in order.items() if name in found}

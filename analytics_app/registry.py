@@ -46,7 +46,16 @@ class Hidden:
 
 
 _PRIVATE: Final = frozenset(
-    {"latitude", "longitude", "ip_address", "user_agent", "session_token", "session_token_sha256", "school"}
+    {
+        "latitude",
+        "longitude",
+        "ip_address",
+        "user_agent",
+        "session_token",
+        "session_token_sha256",
+        "school",
+        "site",
+    }
 )
 HIDDEN: Final[Mapping[str, Hidden]] = {
     "researcher": Hidden(_PRIVATE, (keys.SCHOOL_PREFIX,)),

@@ -24,7 +24,7 @@ from sessions_app.domain.run import Run
 
 from . import aggregates
 from .contributions import Share, contribution
-from .figures import Sums
+from .figures import Impossible, Sums
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +253,11 @@ def _put_month(
         m.ConditionStatistics, keys.statistics(condition), keys.aggregate(aggregates.first_day(month))
     )
     total = aggregates.sums_of(stored) + difference if stored else difference
-    put_aggregate(transaction, condition, month, stored, total, now)
+    try:
+        put_aggregate(transaction, condition, month, stored, total, now)
+    except Impossible as impossible:
+        # The aggregate already moved past the contribution that was read before it.
+        raise Refused(frozenset({"aggregate"})) from impossible
 
 
 def put_aggregate(

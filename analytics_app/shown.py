@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sessions_app import codebook
+from sessions_app import codebook, modelled
 from sessions_app.codebook import Row
 from sessions_app.domain import keys
 from sessions_app.domain.models import Item
@@ -104,7 +104,7 @@ def meanings() -> Mapping[str, Any]:
 @cache
 def book(entity: str) -> Mapping[str, Row]:
     """The rows of an entity by path; empty for an unknown one."""
-    if entity not in codebook.entities():
+    if entity not in modelled.entities():
         return {}
     own = codebook.rows(meanings(), entity)
     return {row.path: row for row in [*codebook.item_rows(meanings()), *own]}
@@ -118,7 +118,7 @@ def about(entity: str) -> Mapping[str, Any]:
 @cache
 def _holders(names: frozenset[str]) -> frozenset[str]:
     """Names of the maps that hold attributes of these names."""
-    paths = [path.split(".") for entity in codebook.entities() for path in book(entity)]
+    paths = [path.split(".") for entity in modelled.entities() for path in book(entity)]
     return frozenset(path[-2].removesuffix("[]") for path in paths if len(path) > 1 and path[-1] in names)
 
 

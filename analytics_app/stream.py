@@ -1,24 +1,25 @@
 """What follows from a change in the table: one dispatch for DynamoDB Streams records.
 
-The local poller (`manage.py run_worker`) and the Lambda handler both end in `_bring_up_to_date`. A record
-only says which session to look at; what counts is read from the table. So records may come twice, late, or
-in any order.
+The local poller (`manage.py run_worker`) and the Lambda handler both end in `_bring_up_to_date`, and in
+`seals.seal` for new entries of the audit log. A record only says which session to look at; what counts is
+read from the table. An entry is sealed as it was written. So records may come twice, late, or in any order.
+The lake (`lake.writing`) reads the same stream by itself: while it is away, neither of these waits.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sessions_app.domain import keys
+from sessions_app.domain import keys, seals
 from sessions_app.domain.models import Contribution, Item, ShardCheckpoint, configure
 
 from . import rollups
@@ -63,7 +64,13 @@ def _lost(record: Mapping[str, Any]) -> Contribution | None:
     old = change.get("OldImage") or {}
     if change.get("NewImage") or _text(old, "entity_type") != "contribution":
         return None
-    item = Item.from_raw_data(dict(old))
+    try:
+        item = Item.from_raw_data(dict(old))
+    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        log.error(
+            "a contribution that is gone cannot be read (%s); run rebuild_statistics", type(fault).__name__
+        )
+        return None
     return item if isinstance(item, Contribution) else None
 
 
@@ -78,7 +85,11 @@ def handle(record: Mapping[str, Any]) -> None:
 
 
 def _bring_up_to_date(session_id: str, lost: Contribution | None) -> None:
-    rollups.apply(session_id, now=datetime.now(UTC).replace(microsecond=0), lost=lost)
+    rollups.apply(session_id, now=_now(), lost=lost)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(slots=True)
@@ -100,13 +111,53 @@ def affected(records: Iterable[Mapping[str, Any]]) -> dict[str, Affected]:
     return found
 
 
+def is_new_entry(record: Mapping[str, Any]) -> bool:
+    """Whether the record tells of an entry of the audit log that was written, not of one that was touched."""
+    change = record["dynamodb"]
+    pk, sk = change["Keys"]["PK"]["S"], change["Keys"]["SK"]["S"]
+    is_entry = pk.startswith(keys.AUDIT_PREFIX) and not sk.startswith(keys.SEAL_PREFIX)
+    return bool(is_entry and change.get("NewImage") and not change.get("OldImage") and _is_of_a_day(pk))
+
+
+def _is_of_a_day(partition: str) -> bool:
+    """What others put into a partition that no day has is no entry, and must not hold up those that are."""
+    try:
+        keys.audit_date(partition)
+    except keys.BadKey as fault:
+        log.error("not sealed: %s", fault)
+        return False
+    return True
+
+
+def seal_new_entries(records: Iterable[Mapping[str, Any]]) -> int:
+    """How many were sealed. Raises what `seals.seal` raises."""
+    return seals.seal(
+        (record["dynamodb"]["NewImage"] for record in records if is_new_entry(record)), now=_now()
+    )
+
+
+SWEPT_DAYS = 3
+
+
+def sweep() -> int:
+    """Seal what the stream has not brought in the last days: it forgets after one."""
+    now = _now()
+    return seals.sweep(seals.days_from(now.date() - timedelta(days=SWEPT_DAYS), now.date()), now=now)
+
+
+def sweeper(event: Mapping[str, Any], context: object) -> dict[str, int]:
+    """AWS Lambda's entry for a schedule, such as once an hour."""
+    _bind_table()
+    return {"sealed": sweep()}
+
+
 def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
     """AWS Lambda's entry, with ReportBatchItemFailures: names the records to be sent again.
 
     A session that cannot be read is logged and passed by, so that it does not hold up the stream.
     """
     _bind_table()
-    failed = []
+    failed = _unsealed(event["Records"])
     for session_id, entry in affected(event["Records"]).items():
         try:
             _bring_up_to_date(session_id, entry.lost)
@@ -118,6 +169,17 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[st
     return {"batchItemFailures": failed}
 
 
+def _unsealed(records: list[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The first new entry where sealing failed: sent again from there on, each is still sealed once."""
+    try:
+        seal_new_entries(records)
+    except Exception as fault:
+        log.warning("sealing failed (%s), to be sent again", type(fault).__name__)
+        first = next(record for record in records if is_new_entry(record))
+        return [{"itemIdentifier": first["dynamodb"]["SequenceNumber"]}]
+    return []
+
+
 def _bind_table() -> None:
     """In Lambda the environment names the table; elsewhere the models are bound already."""
     name = os.environ.get("SOCRATIC_TABLE")
@@ -126,6 +188,19 @@ def _bind_table() -> None:
 
 
 # --- the local poller
+
+Take = Callable[[list[dict[str, Any]], str], object]
+"""What is done with some records of a shard. Raises where they are to come again."""
+
+
+def count(records: list[dict[str, Any]], shard_id: str) -> None:
+    """Seals and statistics; a session that cannot be read is logged and passed by."""
+    seal_new_entries(records)
+    for session_id, entry in affected(records).items():
+        try:
+            _bring_up_to_date(session_id, entry.lost)
+        except rollups.Unreadable as fault:
+            log.error("session %s is not counted: %s", session_id, fault.reason)
 
 
 class NoStream(LookupError):
@@ -157,12 +232,14 @@ def _is_checkpoint(record: Mapping[str, Any]) -> bool:
 class Poller:
     """Reads every shard from where its checkpoint stands, parents before children.
 
-    The checkpoint is written after a batch is counted: killed in between, the batch comes again.
+    The checkpoint is written after a batch is taken: killed in between, the batch comes again. `worker` names
+    the checkpoints: who takes something else from the stream has a name, and a pace, of their own.
     """
 
     client: Any
     arn: str
     worker: str = "statistics"
+    take: Take = count
     checkpoints: dict[str, ShardCheckpoint] = field(default_factory=dict)
     _iterators: dict[str, str] = field(default_factory=dict)
     _shards: list[dict[str, Any]] = field(default_factory=list)
@@ -208,11 +285,8 @@ class Poller:
     def _read(self, shard_id: str) -> int:
         answer = self._records(shard_id)
         records = answer["Records"]
-        for session_id, entry in affected(records).items():
-            try:
-                _bring_up_to_date(session_id, entry.lost)
-            except rollups.Unreadable as fault:
-                log.error("session %s is not counted: %s", session_id, fault.reason)
+        if records:
+            self.take(records, shard_id)
         following = answer.get("NextShardIterator")
         others = sum(1 for record in records if not _is_checkpoint(record))
         if others or not following:  # a checkpoint is a change too: keeping one for it would never end
@@ -226,9 +300,8 @@ class Poller:
         last = known.sequence_number if known else None
         if records:
             last = records[-1]["dynamodb"]["SequenceNumber"]
-        now = datetime.now(UTC).replace(microsecond=0)
         checkpoint = ShardCheckpoint.new(
-            worker=self.worker, shard_id=shard_id, sequence_number=last, finished=finished, now=now
+            worker=self.worker, shard_id=shard_id, sequence_number=last, finished=finished, now=_now()
         )
         checkpoint.save()  # a checkpoint is all our own: nothing unknown on it to lose
         self.checkpoints[shard_id] = checkpoint
@@ -259,7 +332,7 @@ class Poller:
         except ClientError as fault:
             if fault.response["Error"]["Code"] != "TrimmedDataAccessException":
                 raise
-            log.warning("the stream no longer holds what was missed; run rebuild_statistics")
+            log.warning("%s: the stream no longer holds what was missed; see docs/operations.md", self.worker)
             return self._get_iterator(shard_id, {"ShardIteratorType": "TRIM_HORIZON"})
 
     def _get_iterator(self, shard_id: str, where: dict[str, str]) -> str:

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from .views import chart_files, dashboards, grading, monitor, records
+from .views import chart_files, dashboards, exports, grading, monitor, records
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("records/", records.index, name="records"),
@@ -26,5 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("grading/", grading.index, name="grading"),
     path("grading/agreement/", grading.agreement, name="grading_agreement"),
     path("grading/<slug:session_id>/<slug:mark>/<slug:question>/", grading.answer, name="grading_answer"),
+    path("exports/", exports.index, name="exports"),
+    path("exports/<slug:export_id>/download/", exports.download, name="export_download"),
     path("monitor/", monitor.board, name="monitor"),
 ]

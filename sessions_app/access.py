@@ -2,10 +2,12 @@
 
 A role is a Django group. `allow` and `public` write the policy onto the view; the two middlewares enforce it;
 a system check finds routes without one. Django's admin site has its own checks (is_staff), so it is let by.
+A browser that is confined to one session has no role: `confinement.py` lets it open what says `confined`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.middleware import LoginRequiredMiddleware
@@ -20,15 +22,22 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
 
+from .domain.audit import Actor
+
 ROLES = ("facilitator", "researcher", "irb", "admin")
 PUBLIC = frozenset({"public"})
 ADMIN_SITE = "admin"
+SITE_PREFIX = "site:"
+"""Begins the name of a group whose members belong to a school; the school's id follows."""
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
-def allow(*roles: str) -> Callable[[View], View]:
-    """Opens a view to these roles and no other; `admin` is not implied."""
+def allow(*roles: str, confined: bool = False) -> Callable[[View], View]:
+    """Opens a view to these roles and no other; `admin` is not implied.
+
+    `confined`: also to a browser that is confined to the very session that the address names.
+    """
     unknown = set(roles) - set(ROLES)
     if unknown or not roles:
         raise ValueError(
@@ -37,15 +46,37 @@ def allow(*roles: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         view.allowed_roles = frozenset(roles)  # type: ignore[attr-defined]
+        view.for_confined = confined  # type: ignore[attr-defined]
         return view
 
     return decorate
 
 
 def public(view: View) -> View:
-    """Opens a view to everybody, signed in or not; what it shows is then its own responsibility."""
+    """Opens a view to everybody, signed in or not; what it shows is then its own responsibility.
+
+    Everybody but a confined browser: the login is not for it, and `to_confined` names what is.
+    """
     view.allowed_roles = PUBLIC  # type: ignore[attr-defined]
     return login_not_required(view)
+
+
+def to_confined(view: View) -> View:
+    """Opens a public view, which belongs to no session, to confined browsers too."""
+    view.for_confined = True  # type: ignore[attr-defined]
+    return view
+
+
+def to_own_device(view: View) -> View:
+    """Opens a public view to a participant's own browser, whatever session it was bound to before."""
+    view.for_own_device = True  # type: ignore[attr-defined]
+    return view
+
+
+def is_for_confined(view: Callable[..., Any], arguments: Mapping[str, Any], session_id: str) -> bool:
+    """Whether a browser confined to this session may open the view at an address with these parts."""
+    is_its_own = arguments.get("session_id", session_id) == session_id
+    return is_its_own and bool(getattr(view, "for_confined", False))
 
 
 def policy_of(view: Callable[..., Any]) -> frozenset[str]:
@@ -54,34 +85,74 @@ def policy_of(view: Callable[..., Any]) -> frozenset[str]:
 
 
 def roles_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
-    """The user's roles, asked of the database once a request. A superuser is an admin, in whatever group."""
+    """The user's roles. A superuser is an admin, in whatever group."""
+    roles = _groups_of(user) & frozenset(ROLES)
+    return roles | {"admin"} if getattr(user, "is_superuser", False) else roles
+
+
+def sites_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
+    """The ids of the schools that the user belongs to."""
+    names = (name for name in _groups_of(user) if name.startswith(SITE_PREFIX))
+    return frozenset(name.removeprefix(SITE_PREFIX) for name in names)
+
+
+def _groups_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
+    """Asked of the database once a request."""
     if not user.is_authenticated:
         return frozenset()
-    kept: frozenset[str] | None = getattr(user, "_roles", None)
+    kept: frozenset[str] | None = getattr(user, "_groups", None)
     if kept is None:
-        groups = Group.objects.filter(user=user.pk).values_list("name", flat=True)
-        kept = frozenset(groups) & frozenset(ROLES)
-        if getattr(user, "is_superuser", False):
-            kept |= {"admin"}
-        user._roles = kept  # type: ignore[attr-defined]
+        kept = frozenset(Group.objects.filter(user=user.pk).values_list("name", flat=True))
+        user._groups = kept  # type: ignore[attr-defined]
     return kept
+
+
+def forget_groups(user: AbstractBaseUser) -> None:
+    """After they were changed."""
+    user.__dict__.pop("_groups", None)
+
+
+def actor(request: HttpRequest) -> Actor:
+    """Who is signed in, as the audit log names it."""
+    return actor_of(request.user)
+
+
+def actor_of(user: AbstractBaseUser | AnonymousUser) -> Actor:
+    return Actor(str(user.get_username()), "+".join(sorted(roles_of(user))) or "none")
+
+
+def is_confined(request: HttpRequest) -> bool:
+    """Whether ConfinementMiddleware, which runs before, has judged this request and let it pass."""
+    return getattr(request, "confinement", None) is not None
 
 
 class StaffLoginMiddleware(LoginRequiredMiddleware):
     """Leads whoever is signed out to the login page, also out of a fragment, and then back to the page."""
 
+    def process_view(self, request: HttpRequest, view_func: Callable[..., Any], *told: Any) -> Any:
+        return None if is_confined(request) else super().process_view(request, view_func, *told)
+
     def handle_no_permission(  # type: ignore[override]
         self, request: HttpRequest, view_func: Callable[..., Any]
     ) -> HttpResponseRedirectBase:
         htmx = getattr(request, "htmx", None)
-        if not htmx:
+        if not htmx and request.method in ("GET", "HEAD"):
             response: HttpResponseRedirectBase = super().handle_no_permission(request, view_func)
         else:
-            page = htmx.current_url_abs_path or "/"
-            login = redirect_to_login(page, resolve_url(self.get_login_url(view_func)))
-            response = HttpResponseClientRedirect(login.url)
+            page = (htmx.current_url_abs_path if htmx else _page_of_form(request)) or "/"
+            response = redirect_to_login(page, resolve_url(self.get_login_url(view_func)))
+            if htmx:
+                response = HttpResponseClientRedirect(response.url)
         patch_vary_headers(response, ["HX-Request"])
         return response
+
+
+def _page_of_form(request: HttpRequest) -> str | None:
+    """Where a form was sent from: where it was sent to may not be a page at all."""
+    asked = urlsplit(request.headers.get("Referer", ""))
+    if asked.netloc != request.get_host():
+        return None
+    return asked.path + (f"?{asked.query}" if asked.query else "")
 
 
 class RolePolicyMiddleware:
@@ -94,7 +165,7 @@ class RolePolicyMiddleware:
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *arguments: Any) -> None:
         """Raises PermissionDenied (the 403 page) unless the view's policy names one of the user's roles."""
         policy = policy_of(view)
-        if policy is PUBLIC or policy == PUBLIC or _of_admin_site(request):
+        if policy == PUBLIC or is_confined(request) or _of_admin_site(request):
             return
         if not policy & roles_of(request.user):
             raise PermissionDenied

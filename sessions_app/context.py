@@ -11,8 +11,11 @@ from . import access
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """`roles`: names of the reader's roles; `tutor_offline`: dynamic questions come from the script."""
+    """`roles`: names of the reader's roles; `tutor_offline`: dynamic questions come from the script;
+    `csp_nonce`: what each script and stylesheet of this response carries."""
     return {
+        "csp_nonce": getattr(request, "csp_nonce", ""),
+        "confinement": getattr(request, "confinement", None),
         "roles": roles_of(request),
         "tutor_offline": not getattr(settings, "ANTHROPIC_API_KEY", ""),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import date
 from typing import Any
 
@@ -42,6 +42,7 @@ STATE_WORDS = {
     "missing_permission": "permission missing",
     "missing_assent": "assent missing",
     "refused": "refused",
+    "needs_reconsent": "must agree again",
     "withdrawn": "withdrawn",
 }
 PLACES = (
@@ -80,6 +81,17 @@ class IdentityForm(forms.Form):
     student_id = forms.UUIDField(widget=forms.HiddenInput)
 
 
+def checked_age(age: int, ages: Ages, offered: Set[str]) -> int:
+    """An age that the study takes and has forms for. Raises ValidationError."""
+    try:
+        ages.check(age)
+    except AgeOutsideStudy as fault:
+        raise ValidationError(str(fault)) from None
+    if not set(forms_needed(age)) <= offered:
+        raise ValidationError("The study has no consent form for this age.")
+    return age
+
+
 class AboutForm(StaffForm):
     prefix = "about"
     age = forms.IntegerField(label="Age", min_value=5, max_value=120, help_text="In whole years, today.")
@@ -97,17 +109,10 @@ class AboutForm(StaffForm):
     def __init__(self, data: QueryDict | None, *, ages: Ages, forms_offered: Iterable[ConsentForm]) -> None:
         super().__init__(data)
         self.ages = ages
-        self.offered = {form.kind for form in forms_offered}
+        self.offered = frozenset(str(form.kind) for form in forms_offered)
 
     def clean_age(self) -> int:
-        age: int = self.cleaned_data["age"]
-        try:
-            self.ages.check(age)
-        except AgeOutsideStudy as fault:
-            raise ValidationError(str(fault)) from None
-        if not set(forms_needed(age)) <= self.offered:
-            raise ValidationError("The study has no consent form for this age.")
-        return age
+        return checked_age(self.cleaned_data["age"], self.ages, self.offered)
 
     def clean_school(self) -> str:
         name = " ".join(self.cleaned_data["school"].split())
@@ -207,6 +212,14 @@ def _answers(kind: str) -> tuple[tuple[str, str], ...]:
 # --- what lists are filtered by: each form has one field, and its name is the filter's
 
 
+def code_of(text: str) -> str:
+    """A code, whole or its beginning, as it is stored. Raises ValidationError."""
+    code = "-".join(text.lower().split())
+    if not re.fullmatch(r"[a-z]+[a-z0-9-]*", code):
+        raise ValidationError("A code looks like river-oak-7.")
+    return code
+
+
 class CodeFilter(StaffForm):
     """A student's code, whole or its beginning; spaces are as good as hyphens."""
 
@@ -220,10 +233,7 @@ class CodeFilter(StaffForm):
     )
 
     def clean_code(self) -> str:
-        code = "-".join(self.cleaned_data["code"].lower().split())
-        if not re.fullmatch(r"[a-z]+[a-z0-9-]*", code):
-            raise ValidationError("A code looks like river-oak-7.")
-        return code
+        return code_of(self.cleaned_data["code"])
 
 
 class SchoolFilter(StaffForm):
@@ -274,3 +284,105 @@ class ConditionFilter(StaffForm):
 
 class TypeFilter(StaffForm):
     type = forms.ChoiceField(label="Type", choices=KINDS, error_messages={"invalid_choice": UNKNOWN})
+
+
+# --- consent after enrolment
+
+REASON: dict[str, Any] = {"widget": forms.Textarea(attrs={"rows": 3}), "max_length": 500}
+
+
+class ConsentFilter(forms.Form):
+    """Inside a list of consents: one school's students, or those of a code, whatever their state."""
+
+    school = forms.ChoiceField(label="School", required=False, error_messages={"invalid_choice": UNKNOWN})
+    code = forms.CharField(
+        label="Student code",
+        required=False,
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "placeholder": "in any list"}
+        ),
+    )
+
+    def __init__(self, data: QueryDict, *, schools: Iterable[School]) -> None:
+        super().__init__(data)
+        known = sorted(schools, key=lambda school: school.name.casefold())
+        field: Any = self.fields["school"]
+        field.choices = [("", "All schools"), *((school.SK, school.name) for school in known)]
+
+    def clean_code(self) -> str:
+        return code_of(self.cleaned_data["code"]) if self.cleaned_data["code"].strip() else ""
+
+
+class SeenForm(StaffForm):
+    """What is changed on condition that consent still is as the page showed it."""
+
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+
+class ReviewForm(SeenForm):
+    outcome = forms.ChoiceField(
+        label="Is this consent in order?",
+        choices=(
+            ("accepted", "Accept it: every form was agreed to as it should be"),
+            ("returned", "Return it: something has to be mended before the next session"),
+        ),
+        widget=forms.RadioSelect,
+    )
+    reason = forms.CharField(
+        label="Reason",
+        required=False,
+        help_text="Needed for returning. The facilitator reads it and goes through the forms again.",
+        **REASON,
+    )
+
+    def clean(self) -> dict[str, Any]:
+        told: dict[str, Any] = super().clean() or {}
+        if told.get("outcome") == "returned" and not told.get("reason"):
+            self.add_error("reason", "Say what has to be mended.")
+        return told
+
+
+class RequireForm(StaffForm):
+    reason = forms.CharField(
+        label="Why must they agree again?",
+        help_text="Kept with the decision, with every student's history, and in the audit log.",
+        **REASON,
+    )
+
+
+class AgeForm(SeenForm):
+    """Asked anew, with nothing filled in: which forms are needed follows from it."""
+
+    prefix = "today"
+    age = forms.IntegerField(
+        label="How old is the student today?", min_value=5, max_value=120, help_text="In whole years."
+    )
+
+    def __init__(
+        self, data: QueryDict | None, *, ages: Ages, offered: Iterable[str], seen: float | None
+    ) -> None:
+        super().__init__(data, initial={"seen": seen})
+        self.ages, self.offered = ages, frozenset(offered)
+
+    def clean_age(self) -> int:
+        return checked_age(self.cleaned_data["age"], self.ages, self.offered)
+
+
+class WithdrawalForm(StaffForm):
+    choice = forms.ChoiceField(
+        label="What happens to what was collected before?",
+        choices=(
+            ("keep", "Keep it: nothing more is collected, earlier answers stay in the study"),
+            ("erase", "Erase it: everything about the student goes; the next page asks once more"),
+        ),
+        help_text="Ask the family which of the two they want.",
+        widget=forms.RadioSelect,
+    )
+    reason = forms.CharField(
+        label="Reason",
+        required=False,
+        help_text="Nobody has to give one. No names here, and nothing about health.",
+        **REASON,
+    )
+    confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)

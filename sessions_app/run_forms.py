@@ -18,27 +18,61 @@ from .domain.playing import Report
 from .domain.run import LONGEST_ANSWER
 
 SHOWN_SALT = "shown-at"
+OTHER_PAGE = (
+    "belongs to another step or session. Nothing was stored: open the step again and send it from there."
+)
+NO_NUMBER = "has no number, so nothing was stored: open the step again and send it from there."
 
 
 class StepForm(forms.Form):
-    """`submission_id` names this sending; `shown` is the signed moment at which the page was made."""
+    """`submission_id` names this sending; `shown` signs for which page, and when, the form was made."""
 
-    submission_id = forms.UUIDField(widget=forms.HiddenInput)
-    shown = forms.CharField(widget=forms.HiddenInput, required=False)
+    submission_id = forms.UUIDField(widget=forms.HiddenInput, error_messages={"required": NO_NUMBER})
+    shown = forms.CharField(
+        label="This page", widget=forms.HiddenInput, error_messages={"required": OTHER_PAGE}
+    )
+    page = ""
 
     @classmethod
-    def fresh(cls, *arguments: Any, now: datetime, initial: Mapping[str, Any] | None = None) -> StepForm:
-        shown = signing.dumps(keys.stamp(now), salt=SHOWN_SALT)
+    def fresh(
+        cls, *arguments: Any, now: datetime, page: str, initial: Mapping[str, Any] | None = None
+    ) -> StepForm:
+        """`page` names session and step: the form of another one is not taken for this."""
+        shown = signing.dumps([page, keys.stamp(now)], salt=SHOWN_SALT)
         start = {"submission_id": uuid.uuid4(), "shown": shown, **(initial or {})}
         options: dict[str, Any] = {"initial": start}
-        return cls(*arguments, **options)
+        form = cls(*arguments, **options)
+        form.page = page
+        return form
 
-    def shown_at(self) -> datetime | None:
-        """None when the field is missing or tampered with: what is stored then has to do."""
+    def clean_shown(self) -> datetime:
         try:
-            return keys.moment(signing.loads(self.cleaned_data.get("shown", ""), salt=SHOWN_SALT))
-        except (signing.BadSignature, keys.BadKey):
-            return None
+            page, shown = signing.loads(self.cleaned_data["shown"], salt=SHOWN_SALT)
+        except (signing.BadSignature, ValueError, TypeError):
+            raise forms.ValidationError(OTHER_PAGE) from None
+        if page != self.page:
+            raise forms.ValidationError(OTHER_PAGE)
+        return keys.moment(shown)
+
+    def shown_at(self) -> datetime:
+        at: datetime = self.cleaned_data["shown"]
+        return at
+
+    def faults(self) -> list[dict[str, str]]:
+        """What is wrong, in the order of the form; `target` is the id to lead to, if the page shows one."""
+        general = [
+            {"field": "", "label": "", "target": "", "text": str(text)} for text in self.non_field_errors()
+        ]
+        return general + [
+            {
+                "field": field.name,
+                "label": str(field.label),
+                "target": f"{field.auto_id}_group" if field.use_fieldset else str(field.id_for_label),
+                "text": str(text),
+            }
+            for field in self
+            for text in field.errors
+        ]
 
 
 def set_choices(form: forms.Form, name: str, choices: Sequence[tuple[str, str]]) -> None:
@@ -131,7 +165,8 @@ class ReportForm(forms.Form):
         played = otherwise if told.get("played") is None else told["played"]
         position = played if told.get("position") is None else told["position"]
         pauses, rewinds = told.get("pauses") or 0, told.get("rewinds") or 0
-        return Report(position=position, played=played, pauses=pauses, rewinds=rewinds)
+        words = ", ".join(f"{name} {value:g}" for name, value in told.items() if value is not None)
+        return Report(position=position, played=played, pauses=pauses, rewinds=rewinds, as_sent=words)
 
 
 class SurveyForm(StepForm):

@@ -3,9 +3,13 @@
 import secrets
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.db import DatabaseError
 
 from sessions_app.access import ROLES
+
+DEMO = "demo"  # the group of accounts whose passwords `make run` printed; it opens nothing
 
 
 def new_password() -> str:
@@ -28,3 +32,41 @@ def ensure_account(*, username: str, role: str, password: str) -> tuple[User, bo
         user.save()
     user.groups.add(Group.objects.get(name=role))
     return user, new
+
+
+def mark_as_demo(user: User) -> None:
+    user.groups.add(Group.objects.get_or_create(name=DEMO)[0])
+
+
+def demo_accounts() -> list[str]:
+    """Their names, in order."""
+    names = User.objects.filter(groups__name=DEMO).order_by("username")
+    return list(names.values_list("username", flat=True))
+
+
+def remove_demo_accounts() -> list[str]:
+    """The names of those that were removed."""
+    names = demo_accounts()
+    User.objects.filter(groups__name=DEMO).delete()
+    return names
+
+
+def refuse_demo_accounts() -> None:
+    """For the web process and the worker: what production does not start with ends them, and says so.
+
+    Fails closed: while the accounts cannot be read, demo accounts may be among them.
+    """
+    if not settings.IN_PRODUCTION:
+        return
+    try:
+        names = demo_accounts()
+    except DatabaseError as fault:
+        raise SystemExit(
+            f"Production does not start: the staff accounts cannot be read ({type(fault).__name__}). "
+            "Check DATABASE_URL and run `manage.py migrate`."
+        ) from None
+    if names:
+        raise SystemExit(
+            "Production does not start: demo accounts of `make run` are in its database. "
+            "Remove them with `manage.py remove_demo_accounts`."
+        )

@@ -21,7 +21,7 @@ FLAG_MEANINGS = {
     "ai_fallback": "The model did not give a usable question in time, so a set question stood in for it.",
     "offline_tutor": "No model was connected: the questions were made by the scripted tutor.",
     "location_override": "The place was not verified: a facilitator vouched for it and gave a reason.",
-    "resumed": "The session was left and taken up again later, or on another device.",
+    "resumed": "The session was left for more than half an hour and taken up again.",
     "long_pause": "A single answer took more than ten minutes.",
     "short_answer": "At least one written answer has fewer than five characters.",
     "timing_deviation": "A part was played for less time than it lasts, or faster than the clock allows.",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.core import checks
 
-from .domain import content
+from .domain import consent, content, spending
+from .domain.models import Student
 from .domain.onboarding import Ages
 from .domain.tutor import DEFAULT_PRICES, Tutor
+from .domain.tutor.breaker import Breaker
+from .domain.tutor.guarded import GuardedTutor
 from .domain.tutor.scripted import ScriptedTutor
 
 chance = random.SystemRandom()
@@ -29,11 +34,25 @@ def tutor() -> Tutor:
         return ScriptedTutor()
     from .domain.tutor import anthropic
 
-    return anthropic.AnthropicTutor.build(
+    claude = anthropic.AnthropicTutor.build(
         api_key=settings.ANTHROPIC_API_KEY,
         question_model=settings.TUTOR_MODEL,
         grader_model=settings.GRADER_MODEL,
         prices=DEFAULT_PRICES,
+    )
+    return GuardedTutor(
+        claude,
+        breaker=Breaker(),
+        purse=spending.Purse(caps(), now),
+        health=spending.ToldHealth(now),
+        question_at_most=claude.question_at_most,
+        judgement_at_most=claude.judgement_at_most,
+    )
+
+
+def caps() -> spending.Caps:
+    return spending.Caps(
+        student=settings.SPEND_CAP_STUDENT, session=settings.SPEND_CAP_SESSION, day=settings.SPEND_CAP_DAY
     )
 
 
@@ -41,6 +60,34 @@ def ages() -> Ages:
     if settings.ALLOW_OUTSIDE_AGES:
         return Ages(least=5, most=120)
     return Ages(least=settings.MINIMUM_AGE, most=settings.MAXIMUM_AGE)
+
+
+def today() -> date:
+    """The day in the study's time zone."""
+    return now().astimezone(zone()).date()
+
+
+def is_expired() -> bool:
+    """Whether the day has passed until which the study may keep participants' data."""
+    return settings.RETENTION_UNTIL is not None and today() > settings.RETENTION_UNTIL
+
+
+def check_retention(*, app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if not is_expired():
+        return []
+    return [
+        checks.Warning(
+            f"Participants' data should have been erased by {settings.RETENTION_UNTIL}",
+            hint="manage.py erase_student --expired --reason ...",
+            id="sessions_app.W001",
+        )
+    ]
+
+
+def may_export(student: Student) -> str | None:
+    """Why this student's data stay out of exports: `consent.may_export` under this study's setting."""
+    unreviewed: bool = settings.EXPORT_UNREVIEWED
+    return consent.may_export(student, unreviewed=unreviewed)
 
 
 def now() -> datetime:

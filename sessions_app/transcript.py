@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .domain import flow
+from .domain import flow, playing
 from .domain.content import Package
 from .domain.models import Assessment, AssessmentQuestion, Intervention, Question
 from .domain.run import Run
@@ -243,17 +243,36 @@ def conflicts(run: Run) -> list[Conflict]:
 
 def _where(question: str) -> str:
     stage, _, number = question.partition("/")
-    return f"Questions after part {stage.split('-')[-1]}, question {number}" if number else f"Item {question}"
+    if number:
+        return f"Questions after part {stage.split('-')[-1]}, question {number}"
+    if stage.startswith("segment-"):
+        return f"Part {stage.split('-')[-1]}, as the player reported it"
+    return {"format": "How to follow", "survey": "Your view"}.get(stage, f"Item {question}")
 
 
 def _stored(run: Run, stage: str, question: str) -> str:
     if stage in run.assessments:
         record = run.assessments[stage]
         return next((q.student_answer or "" for q in record.questions if q.question_id == question), "")
+    if stage in ("format", "survey") or stage.startswith("segment-"):
+        return _stored_whole(run, stage)
     segment, _, number = question.removeprefix("questions-").partition("/")
     talk = run.interventions.get(int(segment)) if segment.isdigit() else None
     asked = talk.questions if talk else []
     return next((q.answer or "" for q in asked if str(q.question_number) == number), "")
+
+
+def _stored_whole(run: Run, stage: str) -> str:
+    """What counts of a step that is more than one answer."""
+    if stage == "survey":
+        return "See the survey on this page."
+    if run.content is None:
+        return ""
+    if stage == "format":
+        told: Any = run.content.delivery_preferences
+        return playing.choice_in_words(told.format_chosen, told.playback_speed, told.captions_enabled)
+    tracking = playing.tracking_of(run, int(stage.removeprefix("segment-")))
+    return (tracking.report or "") if tracking else ""
 
 
 @dataclass(frozen=True, slots=True)

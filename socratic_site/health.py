@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from sessions_app.access import public
+from sessions_app.access import public, to_confined
 from sessions_app.domain import table
 
 
+@to_confined
 @public
 @require_safe
 @never_cache

@@ -60,7 +60,11 @@ def lasting_programs(host: str, port: int) -> list[Program]:
 
 # Runs once, beside the first pages; when it fails, the next start tries again.
 DEMO = Program(
-    name="demo", command=[*MANAGE, "simulate", "--students", "48", "--seed", "1", "--label", "demo"]
+    name="demo",
+    command=[
+        *(*MANAGE, "simulate", "--students", "48", "--seed", "1", "--label", "demo"),
+        *("--member", "facilitator"),
+    ],
 )
 
 
@@ -130,6 +134,7 @@ def environment_of(engine: Engine, *, var: Path, host: str, url: str) -> dict[st
         "SECRET_KEY": local.kept_secret(var / "secret_key", length=60),
         "ALLOWED_HOSTS": ",".join(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", host])),
         "BEHIND_TLS": "0",
+        "LAKE_URL": str(var / "lake"),
     }
     fixed = {
         **engine.environment,
@@ -144,7 +149,12 @@ def environment_of(engine: Engine, *, var: Path, host: str, url: str) -> dict[st
 
 
 def write_local_env(engine: Engine, *, var: Path, url: str) -> None:
-    local.write_env(var / "local.env", {**engine.environment, "SOCRATIC_TABLE": TABLE, "SOCRATIC_URL": url})
+    told = {
+        "SOCRATIC_TABLE": TABLE,
+        "SOCRATIC_URL": url,
+        "LAKE_URL": os.environ.get("LAKE_URL", str(var / "lake")),
+    }
+    local.write_env(var / "local.env", {**engine.environment, **told})
 
 
 def prepare(supervisor: Supervisor) -> None:

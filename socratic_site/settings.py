@@ -1,14 +1,16 @@
 """Every setting, from the environment only; docs/operations.md lists the variables."""
 
 import os
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
-from csp.constants import NONE, SELF
+from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from socratic_site.local import BASE, var_directory
+from socratic_site.production import require_safe_settings
 
 
 def envbool(name: str, default: bool) -> bool:
@@ -26,6 +28,17 @@ def envint(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}") from fault
 
 
+def envdollars(name: str, default: float) -> float:
+    value = os.environ.get(name, "").strip()
+    try:
+        dollars = float(value) if value else default
+    except ValueError:
+        dollars = -1
+    if not 0 <= dollars < 1_000_000:
+        raise ImproperlyConfigured(f"{name} must be an amount of dollars from 0, not {value!r}")
+    return dollars
+
+
 def envlist(name: str) -> list[str]:
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
 
@@ -38,14 +51,25 @@ def envchoice(name: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def envdate(name: str) -> date | None:
+    value = os.environ.get(name, "").strip()
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError as fault:
+        raise ImproperlyConfigured(f"{name} must be a day like 2031-06-30, not {value!r}") from fault
+
+
 # --- this installation
 BASE_DIR = BASE
 VAR_DIR = var_directory()
 DEBUG = envbool("DEBUG", False)
 BEHIND_TLS = envbool("BEHIND_TLS", not DEBUG)
 SOCRATIC_ENVIRONMENT = os.environ.get("SOCRATIC_ENVIRONMENT", "development")
+IN_PRODUCTION = SOCRATIC_ENVIRONMENT.strip().lower() == "production"
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "")
+if IN_PRODUCTION:
+    require_safe_settings(secret_key=SECRET_KEY, debug=DEBUG, behind_tls=BEHIND_TLS)
 if not SECRET_KEY and not DEBUG:
     raise ImproperlyConfigured(
         "SECRET_KEY must be set where DEBUG is off (`make run` keeps one in var/secret_key)"
@@ -60,7 +84,15 @@ CONTENT_PACKAGE = Path(os.environ.get("CONTENT_PACKAGE") or BASE_DIR / "content"
 STUDY_TIME_ZONE = os.environ.get("STUDY_TIME_ZONE") or "America/New_York"
 MINIMUM_AGE = envint("MINIMUM_AGE", 14)
 MAXIMUM_AGE = envint("MAXIMUM_AGE", 18)
+RETENTION_UNTIL = envdate("RETENTION_UNTIL")  # the last day on which the study keeps participants' data
+ABANDON_AFTER_HOURS = envint("ABANDON_AFTER_HOURS", 24)  # 0: never
 ALLOW_OUTSIDE_AGES = envbool("ALLOW_OUTSIDE_AGES", False)
+JOIN_HOURS = envint("JOIN_HOURS", 24)  # for so long a participant's link binds browsers
+EXPORT_UNREVIEWED = envbool("EXPORT_UNREVIEWED", False)  # also what the review board has not looked at yet
+EXPORT_HOURS = envint("EXPORT_HOURS", 72)  # for which an export can be downloaded
+EXPORT_DIR = os.environ.get("EXPORT_DIR", "")  # shared by web and worker; var/exports where it is empty
+LAKE_URL = os.environ.get("LAKE_URL", "")  # a folder or s3://bucket/prefix; no lake where it is empty
+EXPORT_KEY = os.environ.get("EXPORT_KEY", "")  # behind the coded ids; var/export_key where it is empty
 
 # --- the study's one table; credentials and endpoints are botocore's own variables
 SOCRATIC_TABLE = os.environ.get("SOCRATIC_TABLE") or "SocraticBenchmarks"
@@ -70,6 +102,10 @@ AWS_REGION = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"
 # --- the tutor; without a key the scripted one works, and pages say so
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "")
 TUTOR_MODEL = os.environ.get("TUTOR_MODEL") or "claude-sonnet-5-5"
+# US dollars that models may cost; 0 sets no cap
+SPEND_CAP_STUDENT = envdollars("SPEND_CAP_STUDENT", 3)
+SPEND_CAP_SESSION = envdollars("SPEND_CAP_SESSION", 1)
+SPEND_CAP_DAY = envdollars("SPEND_CAP_DAY", 50)
 GRADER_MODEL = os.environ.get("GRADER_MODEL") or "claude-sonnet-5-5"
 
 # --- staff accounts and web sessions: a small SQL database that holds no study data
@@ -97,6 +133,22 @@ AUTH_PASSWORD_VALIDATORS = [
         ("NumericPasswordValidator", {}),
     )
 ]
+# Guessing: counted in SQL by name and address, so by all processes together (socratic_site/throttle.py)
+AUTHENTICATION_BACKENDS = ["socratic_site.throttle.Throttle", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = envint("SIGN_IN_TRIES", 5)
+AXES_COOLOFF_TIME = timedelta(minutes=envint("SIGN_IN_WAIT_MINUTES", 15))
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "socratic_site.throttle.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # the audit log tells of it
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+# A second factor for researcher, irb and admin (socratic_site/second_factor.py)
+REQUIRE_MFA = envbool("REQUIRE_MFA", IN_PRODUCTION)
+OTP_TOTP_ISSUER = "Socratic Benchmarks"
+# Minutes without a sign of life (socratic_site/session_life.py)
+IDLE_MINUTES = envint("IDLE_MINUTES", 20)
+IDLE_MINUTES_FACILITATOR = envint("IDLE_MINUTES_FACILITATOR", 60)
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
@@ -105,7 +157,7 @@ SESSION_COOKIE_AGE = 12 * 3600  # seconds: one school day
 
 # --- Django
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "socratic_site.admin_config.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -113,27 +165,39 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "axes",
     "csp",
     "django_htmx",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
     "template_partials",
     "socratic_site",
     "sessions_app",
     "analytics_app",
 ]
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
     "socratic_site.security.BrowserPolicyMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "socratic_site.security.ContentPolicyMiddleware",
+    "socratic_site.security.ClientAddressMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "socratic_site.compression.CompressedFilesMiddleware",
+    "socratic_site.compression.CompressedPagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "socratic_site.security.RefuseUploadsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "socratic_site.session_life.SessionLifeMiddleware",
+    "sessions_app.confinement.ConfinementMiddleware",
     "sessions_app.access.StaffLoginMiddleware",
     "sessions_app.access.RolePolicyMiddleware",
+    "sessions_app.auditing.NotToldMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "socratic_site.urls"
 WSGI_APPLICATION = "socratic_site.wsgi.application"
@@ -148,6 +212,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "sessions_app.context.site",
+                "socratic_site.session_life.site",
             ],
         },
     },
@@ -168,19 +233,29 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 # --- what browsers are told
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [SELF],
-        "script-src": [SELF],
-        "style-src": [SELF],
+        "default-src": [NONE],
+        "script-src": [NONCE],
+        "style-src": [NONCE],
         "img-src": [SELF, "data:"],
         "media-src": [SELF, "blob:"],
         "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "worker-src": [SELF],
         "frame-ancestors": [NONE],
         "form-action": [SELF],
-        "base-uri": [SELF],
+        "base-uri": [NONE],
         "object-src": [NONE],
     }
 }
-PERMISSIONS_POLICY = "geolocation=(self), camera=(), microphone=(), payment=(), usb=()"
+BROWSER_POLICY = {
+    "Permissions-Policy": "geolocation=(self), camera=(), microphone=(), payment=(), usb=()",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store, private",
+}
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -188,10 +263,17 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = BEHIND_TLS
+# The prefix makes browsers insist: sent over TLS only, for this host alone and all of its paths
+SESSION_COOKIE_NAME = "__Host-sessionid" if BEHIND_TLS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if BEHIND_TLS else "csrftoken"
+CSRF_COOKIE_HTTPONLY = True  # scripts take the token from the page
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # a load balancer asks for these without TLS
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+TRUSTED_PROXIES = envint("TRUSTED_PROXIES", 0)  # how many of our own append to X-Forwarded-For
+FILE_UPLOAD_HANDLERS = ["socratic_site.security.NoUploads"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; the longest answer is far below
 
 # --- logging: to stderr, without bodies, and with routes in place of paths, which may carry tokens
@@ -199,7 +281,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"routes": {"()": "socratic_site.security.RouteInsteadOfPath"}},
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "plain": {
+            "()": "socratic_site.security.WithoutWords",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
+    },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["routes"]},
     },
@@ -207,6 +294,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "axes": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
         "pynamodb": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},

@@ -2,10 +2,10 @@
 
 import ipaddress
 import os
-import shutil
 import socket
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
-from sessions_app.domain import models
+from sessions_app.domain import form_texts, models
 from sessions_app.domain import table as tables
+from socratic_site import chromium as chromiums
 from socratic_site.engine import REGION, Credentials, Engine, EngineError, engine_for_tests
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = chromiums.find()
 NO_CHROMIUM = "no Chromium on this machine"
 
 
@@ -65,13 +66,17 @@ socket.getaddrinfo = _guarded_lookup
 # --- what is skipped, and said
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Marks come before the others' choice by them, the order after the others'."""
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
         if item.get_closest_marker("browser") and not CHROMIUM:
             item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
+    yield
+    # Journeys take minutes each: begun last, they would leave the other processes without work.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -97,21 +102,28 @@ def chromium() -> str:
 # --- the real engine
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One DynamoDB Local for the whole session; every client of this process is led to it."""
+@contextmanager
+def leading_engine(folder: Path, *, brief: bool = False) -> Iterator[Engine]:
+    """A DynamoDB Local, its data in memory, to which every client of this process is led."""
     credentials = Credentials(
         access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"]
     )
-    nowhere = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    before = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     try:
-        with engine_for_tests(tmp_path_factory.mktemp("engine"), credentials=credentials) as running:
+        with engine_for_tests(folder, credentials=credentials, in_memory=True, brief=brief) as running:
             os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = running.endpoint
             yield running
     except EngineError as fault:
         pytest.fail(str(fault), pytrace=False)
     finally:
-        os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = nowhere
+        os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = before
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One for the whole session."""
+    with leading_engine(tmp_path_factory.mktemp("engine")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -122,10 +134,15 @@ def dynamodb(engine: Engine) -> Any:
 
 @pytest.fixture(scope="session")
 def shared_table(engine: Engine) -> Any:
-    """boto3's view of a table that is made once: making one takes longer than most tests do."""
+    """boto3's view of a table that is made once: making one takes longer than most tests do.
+
+    Without its stream: the engine goes through the older records of all streams at each write to one.
+    """
     resource = boto3.resource("dynamodb", region_name=REGION, endpoint_url=engine.endpoint)
     name = f"Test-{uuid.uuid4().hex[:12]}"
-    tables.create(resource.meta.client, name=name)
+    client = resource.meta.client
+    tables.create(client, name=name)
+    client.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})
     return resource.Table(name)
 
 
@@ -136,6 +153,7 @@ def table(shared_table: Any, settings: Any) -> Iterator[str]:
     if models.Item.Meta.table_name != shared_table.name:
         models.configure(table_name=shared_table.name, region=REGION)
     yield shared_table.name
+    form_texts.KEPT.clear()
     with shared_table.batch_writer() as batch:
         for key in keys_in(shared_table):
             batch.delete_item(Key=key)

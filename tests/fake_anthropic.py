@@ -17,6 +17,7 @@ import argparse
 import itertools
 import json
 import re
+import sys
 import threading
 import zlib
 from collections import deque
@@ -113,10 +114,16 @@ class FakeAnthropic:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # a class asks at once
 
     def __init__(self, address: tuple[str, int], handler: type[_Handler], fake: FakeAnthropic) -> None:
         super().__init__(address, handler)
         self.fake = fake
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of clients that went away: tests and benchmarks end those in the middle of a call."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -235,6 +242,14 @@ def error_answer(status: int, kind: str, **headers: str) -> Answer:
     return Answer(status=status, json=error, headers={n.replace("_", "-"): v for n, v in headers.items()})
 
 
+def money_answer(status: int, words: str) -> Answer:
+    """As the service tells that the account is empty, or at the limit that its owner has set."""
+    answer = error_answer(status, "rate_limit_error" if status == 429 else "invalid_request_error")
+    assert answer.json
+    answer.json["error"]["message"] = words
+    return answer
+
+
 def saying(question: str) -> Behaviour:
     """A behaviour that asks exactly this."""
 
@@ -321,6 +336,9 @@ def _status(status: int, kind: str) -> Behaviour:
 BEHAVIOURS: dict[str, Behaviour] = {
     "good": good,
     "400": _status(400, "invalid_request_error"),
+    "billing": lambda body: money_answer(400, "Your credit balance is too low to access the API."),
+    "spend_limit": lambda body: money_answer(429, "You have reached your specified API usage limits."),
+    "402": _status(402, "billing_error"),
     "401": _status(401, "authentication_error"),
     "403": _status(403, "permission_error"),
     "404": _status(404, "not_found_error"),

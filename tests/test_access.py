@@ -167,7 +167,7 @@ def test_every_route_of_the_real_site_has_a_policy(settings: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_new_staff_account_signs_in_with_the_password_it_was_shown(capsys: Any) -> None:
+def test_a_new_staff_account_signs_in_with_the_password_it_was_shown(table: str, capsys: Any) -> None:
     call_command("create_staff", "miriam", role="researcher")
     password = capsys.readouterr().out.split()[-1]
     user = User.objects.get(username="miriam")

@@ -114,6 +114,11 @@ def test_the_sdk_is_imported_in_one_place() -> None:
     assert users == ["sessions_app/domain/tutor/anthropic.py"]
 
 
+def test_only_a_web_process_warms_up_its_charts() -> None:
+    users = [named(path) for path in ALL if "analytics_app.warming" in imports(path)]
+    assert users == ["socratic_site/wsgi.py"]
+
+
 def test_data_frames_stay_out_of_the_session_pages() -> None:
     assert offences(files("sessions_app"), *HEAVY) == []
 
@@ -204,3 +209,27 @@ def test_no_index_key_is_assigned_a_text_of_its_own() -> None:
         and not (isinstance(node.value, ast.Constant) and node.value.value is None)
     ]
     assert spelled == []
+
+
+# --- the audit log, to which things are only added
+
+
+def calls(path: Path) -> Iterator[tuple[int, str, ast.Call]]:
+    """Every call of something's attribute: its line, the attribute's name, and the call."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node.lineno, node.func.attr, node
+
+
+def test_nothing_writes_past_the_models() -> None:
+    """The models of the log refuse every write but the first (tests/domain/test_audit.py)."""
+    past = re.compile(r"(put|update|delete)_item|(batch_)?write_item|transact_write_items|execute_statement")
+    written = [f"{named(path)} {name}" for path in ALL for _, name, _ in calls(path) if past.match(name)]
+    assert written == ["sessions_app/domain/erasure.py delete_item"]  # it refuses the log, see test_erasure
+
+
+def test_where_the_log_is_known_nothing_is_written_in_batches() -> None:
+    """A batch of PynamoDB does not ask the models."""
+    knowing = [path for path in ALL if re.search(r"\bAudit(Entry|Seal)\b", path.read_text(encoding="utf-8"))]
+    assert "sessions_app/domain/seals.py" in map(named, knowing)
+    assert [named(path) for path in knowing for _, name, _ in calls(path) if name == "batch_write"] == []

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from analytics_app import figures
-from sessions_app import codebook, domain
+from sessions_app import codebook, domain, modelled
 from sessions_app.domain.models import Session, Student
 from sessions_app.domain.models.session import FLAGS
 from sessions_app.management.commands import data_dictionary as dictionary
@@ -62,7 +62,7 @@ def test_the_file_is_current() -> None:
 
 def test_every_attribute_of_every_model_stands_in_the_file(meanings: dict[str, Any]) -> None:
     written = dictionary.DICTIONARY.read_text(encoding="utf-8")
-    for entity in codebook.entities():
+    for entity in modelled.entities():
         section = written.partition(f"\n`{entity}`. ")[2].partition("\n## ")[0]
         missing = [row.path for row in codebook.rows(meanings, entity) if f"| `{row.path}`" not in section]
         assert section, entity
@@ -102,7 +102,7 @@ def test_an_attribute_is_an_addition_exactly_where_the_examples_lack_it(meanings
 
 def test_an_entity_is_an_addition_exactly_where_no_example_shows_it(meanings: dict[str, Any]) -> None:
     marked = {name for name, about in meanings["entities"].items() if about.get("addition")}
-    assert marked == set(codebook.entities()) - set(paths_of_the_examples())
+    assert marked == set(modelled.entities()) - set(paths_of_the_examples())
 
 
 def test_every_attribute_of_the_examples_is_told(meanings: dict[str, Any]) -> None:
@@ -228,14 +228,14 @@ def test_what_lies_inside_an_addition_is_one_too(meanings: dict[str, Any]) -> No
 
 
 def test_attributes_stand_in_the_order_of_the_class() -> None:
-    paths = [found.path for found in codebook.attributes(Session)]
+    paths = [found.path for found in modelled.attributes(Session)]
     assert paths[:2] == ["session_id", "student_id"]
     assert paths.index("timeline.session_start") < paths.index("timeline.session_end")
-    assert codebook.attributes(Student)[0].path == "student_id"
+    assert modelled.attributes(Student)[0].path == "student_id"
 
 
 def test_models_of_tests_are_no_part_of_the_study() -> None:
-    told = {model.__module__ for model in codebook.entities().values()}
+    told = {model.__module__ for model in modelled.entities().values()}
     assert all(module.startswith("sessions_app.domain.models.") for module in told)
 
 

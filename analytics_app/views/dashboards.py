@@ -1,7 +1,7 @@
 """The dashboards. Figures come from the statistics; pages over single sessions are read page by page.
 
 What needs pandas, scipy, statsmodels or Altair is imported when a page is opened, so that the pages of
-running sessions never wait for it.
+running sessions never wait for it. `warming` has most of it ready before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET
 
 from sessions_app import paging, study
 from sessions_app.access import allow
-from sessions_app.domain import keys
+from sessions_app.domain import keys, spending
 from sessions_app.domain.models import Session, Student
 
 from .. import queries
@@ -375,6 +375,7 @@ def ai(request: HttpRequest) -> HttpResponse:
         request,
         "dashboard_ai",
         form,
+        silent=spending.health(study.now()),
         tutor=tables.tutor(merge(read)),
         by_month=tables.tutor_by(rows.by_month(dynamic)),
         by_location=tables.tutor_by(queries.grouped(dynamic, "location")),

@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from sessions_app import paging, study
-from sessions_app.access import allow
+from sessions_app.access import actor, allow
 from sessions_app.domain import review
 from sessions_app.domain.content import Package
 from sessions_app.domain.models import InvalidField, Item, Review, ReviewedAnswer
@@ -35,7 +35,7 @@ from sessions_app.transcript import SCORE_WORDS
 from .. import graders
 
 KINDS = {"short": "Short answers", "dialogue": "Dialogue"}
-LISTS = {"open": "Model only", "second": "Second score wanted", "scored": "Scored by people"}
+LISTS = {"open": "No person yet", "second": "Second score wanted", "scored": "Scored by people"}
 WANTED = "second score wanted"
 REVIEWS_ON_A_PAGE = 8  # of up to three answers each
 LONGEST_NOTE = 2000
@@ -62,7 +62,7 @@ class ListFilter(DayFilter):
     def __init__(self, data: QueryDict | dict[str, str]) -> None:
         super().__init__({"kind": "short", "list": "open", **{name: data.get(name, "") for name in data}})
         self.fields["day"].required = False
-        self.fields["day"].label = "Scored by the model on"
+        self.fields["day"].label = "Scored or handed over on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _line(item: Review, answer: ReviewedAnswer, list_name: str, by: str, package
 
 def _state(answer: ReviewedAnswer, by: str) -> tuple[str, str]:
     if answer.belongs_to("open"):
-        return "model only", "info"
+        return ("no model could", "warn") if answer.model is None else ("model only", "info")
     if answer.belongs_to("second"):
         return ("waits for another person", "") if answer.human_by == by else (WANTED, "warn")
     return ("scored twice" if answer.in_sample else "scored"), "ok"
@@ -248,7 +248,7 @@ def answer(request: HttpRequest, session_id: str, mark: str, question: str) -> H
             question=question,
             breakdown=form.breakdown,
             note=form.cleaned_data["note"],
-            by=by,
+            by=actor(request),
             seen=form.cleaned_data["seen"],
             package=package,
             now=study.now(),
@@ -275,7 +275,8 @@ def _list_of(sent: QueryDict, found: Answer, by: str) -> str:
 def _thanks(stored: Answer, by: str) -> str:
     if stored.second is not None and stored.second.by == by:
         return "Saved as the second score. The first one counts as before."
-    return "Saved. Your score counts now, and the model's is kept beside it."
+    kept = ", and the model's is kept beside it" if stored.has_model else ""
+    return f"Saved. Your score counts now{kept}."
 
 
 def _page(

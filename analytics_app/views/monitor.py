@@ -9,8 +9,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from pynamodb.exceptions import PynamoDBException
 
-from sessions_app import study
+from sessions_app import sites, study
 from sessions_app.access import allow
+from sessions_app.domain import spending
 
 from .. import board as boards
 
@@ -22,14 +23,15 @@ SECONDS = 8  # between two looks
 @require_GET
 def board(request: HttpRequest) -> HttpResponse:
     """The whole page, or its changing part for htmx, which keeps the old part when this fails."""
+    only = sites.only_sessions(sites.limit_of(request))
     is_part = bool(getattr(request, "htmx", None))
     try:
-        shown = boards.board(study.now())
+        shown, silent = boards.board(study.now(), only), spending.health(study.now())
     except PynamoDBException:
         if is_part:
             return HttpResponse(status=503)
         raise
     template = "monitor/board.html#board" if is_part else "monitor/board.html"
-    response = render(request, template, {"board": shown, "seconds": SECONDS})
+    response = render(request, template, {"board": shown, "silent": silent, "seconds": SECONDS})
     patch_vary_headers(response, ["HX-Request"])
     return response

@@ -1,4 +1,7 @@
-"""The records of the table: entities, lists, items, partitions. Nothing here scans, and nothing writes."""
+"""The records of the table: entities, lists, items, partitions. Nothing here scans.
+
+Nothing writes either, but for the audit log: who looks at a consent record is told before it is shown.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from sessions_app import context
 from sessions_app.access import allow, policy_of
 from sessions_app.domain import keys
 from sessions_app.paging import BadCursor
+from sessions_app.views.away import while_away
+from sessions_app.views.consent import nothing_shown, tell_of_view
 
 from .. import shown, stored
 from ..entities import BY_NAME, ENTITIES, LEFT_OUT
@@ -28,6 +33,7 @@ from ..stored import Raw
 
 OTHER = "other"
 """Stands in addresses for entities that are not declared; only an administrator opens them."""
+CONSENT_RECORDS = ("student_profile", "consent_event")
 UPDATED = (
     "metadata.updated_at",
     "updated_at",
@@ -154,6 +160,7 @@ class SourceForm(forms.Form):
 @allow(*READERS)
 @never_cache
 @require_GET
+@while_away(nothing_shown)
 def listing(request: HttpRequest, name: str) -> HttpResponse:
     """One page of an entity's items by one of its sources: one query."""
     entity = _entity(request, name)
@@ -214,6 +221,9 @@ def _page(request: HttpRequest, entity: Entity, source: Source, told: dict[str, 
         read=source.read,
     )
     page = stored.page(query, request.GET.get("cursor"))
+    if entity.name in CONSENT_RECORDS:
+        for student_id in sorted({stored.text_at(item, "student_id") or "" for item in page.items}):
+            tell_of_view(request, student_id, f"records, list of {entity.name}")
     hidden = hidden_from(context.roles_of(request), entity.roles)
     headings = shown.headings(entity.name, entity.columns, hidden)
     rows = [_row(request, entity, headings, shown.visible(item, hidden)[0]) for item in page.items]
@@ -272,6 +282,7 @@ def _member(item: Raw, url: str) -> dict[str, Any]:
 @allow(*READERS)
 @never_cache
 @require_GET
+@while_away(nothing_shown)
 def item(request: HttpRequest, name: str) -> HttpResponse:
     """One item by its key. What it is decides who may see it, not what the address calls it."""
     pk, sk = request.GET.get("pk", ""), request.GET.get("sk", "")
@@ -286,6 +297,8 @@ def item(request: HttpRequest, name: str) -> HttpResponse:
     actual = stored.entity_of(found)
     if name != (actual if actual in BY_NAME else OTHER):
         return redirect(url)
+    if actual in CONSENT_RECORDS:
+        tell_of_view(request, stored.text_at(found, "student_id") or "", f"records, {actual}")
     return render(request, "records/item.html", _told(request, found, BY_NAME.get(actual)))
 
 

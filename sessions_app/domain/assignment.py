@@ -1,4 +1,4 @@
-"""Balanced allocation: interval x type inside a location. Pure; `running.start` writes what is drawn.
+"""Balanced allocation: interval x type inside a location. Pure; `starting.start` writes what is drawn.
 
 The location is given by where the student is. Inside it the arm is drawn at random among those drawn
 least often so far (minimisation on the arm alone), leaving out arms that the student already had while

@@ -27,6 +27,7 @@ from sessions_app.domain.content_models import (
     SurveyField,
     SurveyGroup,
     SurveyOption,
+    blocks_of,
 )
 from sessions_app.domain.keys import LOCATIONS
 
@@ -46,6 +47,7 @@ __all__ = [
     "SurveyField",
     "SurveyGroup",
     "SurveyOption",
+    "blocks_of",
     "load",
 ]
 

@@ -163,7 +163,7 @@ class ConsentForm(_Model):
 
     @property
     def blocks(self) -> tuple[FormBlock, ...]:
-        return tuple(_block(each.strip()) for each in re.split(r"\n\s*\n", self.text))
+        return blocks_of(self.text)
 
 
 class Review(_Model):
@@ -211,6 +211,11 @@ class Package(Manifest):
 
     def form(self, kind: str) -> ConsentForm:
         return {str(each.kind): each for each in self.forms}[kind]
+
+
+def blocks_of(text: str) -> tuple[FormBlock, ...]:
+    """The text of a form in pieces for a page."""
+    return tuple(_block(each.strip()) for each in re.split(r"\n\s*\n", text))
 
 
 def _block(text: str) -> FormBlock:

@@ -6,12 +6,12 @@ A question is stored before it is shown, and shown from the store ever after.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from . import flow, keys, scoring
+from . import flow, keys, late, scoring
 from .content import Package, Segment
 from .models import Intervention, PreparedQuestion, Question
 from .models.transaction import Busy, Refused, Transaction
@@ -29,6 +29,8 @@ from .run import (
 )
 from .running import grading_task
 from .tutor import AskedQuestion, Concept, Exchange, QuestionRequest, Tutor, ask_question
+
+PATIENCE_SECONDS = 9.0
 
 
 def opened(run: Run, *, segment: Segment, package: Package, now: datetime) -> Intervention:
@@ -95,11 +97,19 @@ def is_due(run: Run, segment_id: int) -> bool:
     return follows and segment_id not in run.prepared and segment_id not in run.interventions
 
 
-def prepare(run: Run, *, segment_id: int, package: Package, tutor: Tutor, now: datetime) -> Run:
+def prepare(
+    run: Run,
+    *,
+    segment_id: int,
+    package: Package,
+    tutor: Tutor,
+    now: datetime,
+    patience: float = PATIENCE_SECONDS,
+) -> Run:
     """Make the first question while the segment plays. Twice, or too late, it does nothing."""
     if not run.is_open or not is_due(run, segment_id):
         return run
-    asked = _asked(run, segment_id, 1, package, tutor)
+    asked = _asked(run, segment_id, 1, package, tutor, patience)
     prepared = PreparedQuestion.new(
         session_id=run.id,
         segment_id=segment_id,
@@ -127,17 +137,19 @@ def question(
     package: Package,
     tutor: Tutor,
     clock: Callable[[], datetime],
+    patience: float = PATIENCE_SECONDS,
 ) -> Run:
     """Make sure that the `number`-th question is stored; a dynamic one is generated if it is not.
 
-    `clock` is read after the tutor has answered: that is when the question is shown.
+    `clock` is read after the tutor has answered: that is when the question is shown. `patience` is how many
+    seconds the tutor has; with none left, the static question is asked.
     Raises OutOfStep, SessionClosed, ConsentNotInForce.
     """
     run.expect(f"questions-{segment_id}", number)
     record = _record(run, segment_id)
     if len(record.questions) >= number:
         return run
-    new, flags = _made(run, segment_id, number, package, tutor, clock)
+    new, flags = _made(run, segment_id, number, package, tutor, clock, patience)
     now = new.timestamp
     held = len(record.questions)
     record.socratic_sequence = [*record.questions, new]
@@ -160,13 +172,14 @@ def _made(
     package: Package,
     tutor: Tutor,
     clock: Callable[[], datetime],
+    patience: float,
 ) -> tuple[Question, list[str]]:
     """The prepared question where there is one (it may have come after its segment ended), or a new one."""
     prepared = run.prepared.get(segment_id) if number == 1 else None
     from_prepared = _from_prepared(prepared, clock())
     if from_prepared is not None:
         return from_prepared, _flags(prepared)
-    asked = _asked(run, segment_id, number, package, tutor)
+    asked = _asked(run, segment_id, number, package, tutor, patience)
     question = Question(
         question_number=number,
         timestamp=clock(),
@@ -191,7 +204,9 @@ def _touch(record: Intervention, now: datetime, flags: tuple[str, ...] | list[st
     record.metadata.version += 1
 
 
-def _asked(run: Run, segment_id: int, number: int, package: Package, tutor: Tutor) -> AskedQuestion:
+def _asked(
+    run: Run, segment_id: int, number: int, package: Package, tutor: Tutor, patience: float
+) -> AskedQuestion:
     segment = package.segment(segment_id)
     location = run.session.experimental_condition
     record = run.interventions.get(segment_id)
@@ -213,8 +228,10 @@ def _asked(run: Run, segment_id: int, number: int, package: Package, tutor: Tuto
         grade=int(run.session.student_metadata.grade),
         previous=previous,
         student_ref=run.id,
+        payer=run.payer,
     )
-    return ask_question(tutor, request, static_question=segment.static_questions[number - 1])
+    fixed = segment.static_questions[number - 1]
+    return ask_question(tutor, request, static_question=fixed, deadline_seconds=patience)
 
 
 def _question_metadata(asked: AskedQuestion, number: int) -> dict[str, Any]:
@@ -226,6 +243,7 @@ def _question_metadata(asked: AskedQuestion, number: int) -> dict[str, Any]:
         "generation_time_ms": asked.generation_time_ms,
         "cost_usd": asked.cost_usd,
         "attempts": asked.attempts,
+        "rejected": list(asked.rejected) or None,
         "incorporates_previous_answer": generated if number > 1 else None,
         "synthesis_question": generated if number == flow.QUESTIONS else None,
     }
@@ -240,9 +258,13 @@ def answer_question(
     submission_id: str,
     package: Package,
     now: datetime,
+    held: late.Held | None = None,
+    fallback: bool = False,
 ) -> Run:
     """Store an answer; the third one completes the intervention and puts it into the index by type.
 
+    `fallback`: the student was asked the fixed question, on a device that no generated one reached. It is
+    stored with its answer, in place of a generated one that nobody has answered.
     Raises BadAnswer, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
     """
     answer = clean_answer(answer)
@@ -252,7 +274,7 @@ def answer_question(
         return run
     run.expect(f"questions-{segment_id}", number)
     try:
-        return _store_answer(run, segment_id, number, answer, submission_id, package, now)
+        return _store_answer(run, segment_id, number, answer, submission_id, package, now, held, fallback)
     except Refused:
         fresh = Run.load(run.id)
         if _already(fresh, segment_id, number, answer, submission_id, now):
@@ -271,7 +293,12 @@ def _already(run: Run, segment_id: int, number: int, answer: str, submission_id:
     same = stored.answer_metadata.submission_id == submission_id
     stage = f"questions-{segment_id}"
     keep_conflict(
-        run, stage=stage, question=f"{stage}/{number}", submission_id=submission_id, text=answer, now=now
+        run,
+        step=run.step_of(stage, number),
+        question=f"{stage}/{number}",
+        submission_id=submission_id,
+        text=answer,
+        now=now,
     )
     raise DifferentAnswer(same_submission=same)
 
@@ -284,14 +311,21 @@ def _store_answer(
     submission_id: str,
     package: Package,
     now: datetime,
+    held: late.Held | None,
+    fallback: bool,
 ) -> Run:
     record = _record(run, segment_id)
-    if len(record.questions) < number:
-        raise OutOfStep(run.step)  # a dynamic question that was never shown
     kind = run.session.condition.type
-    held: Any = Intervention.list_attribute(kind)[number - 1]
+    sequence: Any = Intervention.list_attribute(kind)
+    place, before = sequence[number - 1], len(record.questions)
+    flags = late.flags(held)
+    if fallback and record.is_dynamic:
+        _fall_back(record, number, package.segment(segment_id), now, held)
+        flags.append("ai_fallback")
+    elif before < number:
+        raise OutOfStep(run.step)  # a dynamic question that was never shown
     asked = record.questions[number - 1]
-    seconds = seconds_between(asked.timestamp, now)
+    seconds = late.response_time(held, seconds_between(asked.timestamp, now))
     asked.answer = answer
     asked.answer_metadata = {
         "timestamp": now,
@@ -299,19 +333,37 @@ def _store_answer(
         "word_count": scoring.words(answer),
         "character_count": len(answer),
         "submission_id": submission_id,
+        "held_seconds": late.held_seconds(held),
     }
     short = ["short_answer"] if len(answer) < SHORT_ANSWER_CHARACTERS else []
-    _touch(record, now, [*short, *timing_flags(seconds)])
-    actions = [held.set(asked), Intervention.metadata.set(record.metadata)]
+    _touch(record, now, [*short, *timing_flags(seconds), *flags])
+    actions = [place.set(asked), Intervention.metadata.set(record.metadata)]
     if kind == "static" and number < flow.QUESTIONS:
         actions.append(_next_fixed(record, segment_id, number + 1, package, now))
     transaction = run.writing()
     if number == flow.QUESTIONS:
         actions += _complete(transaction, run, record, now)
-    unanswered = held.answer.does_not_exist() & held.question.exists()
+    unanswered = place.answer.does_not_exist() & count_is(sequence, before)
     transaction.update("record", record, actions, unanswered)
     commit(transaction)
     return run
+
+
+def _fall_back(
+    record: Intervention, number: int, segment: Segment, now: datetime, held: late.Held | None
+) -> None:
+    """The fixed question as the `number`-th; what the making of another one cost stays with it."""
+    known = record.questions
+    made = known[number - 1].question_metadata if number <= len(known) else None
+    shown = now - timedelta(seconds=held.seconds + (held.answering or 0)) if held else now
+    fixed = Question(
+        question_number=number,
+        timestamp=shown,
+        question=segment.static_questions[number - 1],
+        question_source="static_fallback",
+        question_metadata=made or None,
+    )
+    record.socratic_sequence = [*known[: number - 1], fixed, *known[number:]]
 
 
 def _next_fixed(
@@ -350,8 +402,10 @@ def _complete(transaction: Transaction, run: Run, record: Intervention, now: dat
 
 def _summary(record: Intervention, now: datetime) -> dict[str, Any]:
     times = [q.answer_metadata.response_time_seconds for q in record.questions]
+    came_late = any(q.answer_metadata.held_seconds for q in record.questions)
+    measured = seconds_between(record.intervention_metadata.timestamp, now)
     summary: dict[str, Any] = {
-        "total_duration_seconds": seconds_between(record.intervention_metadata.timestamp, now),
+        "total_duration_seconds": sum(times) if came_late else measured,
         "questions_asked": len(record.questions),
         "avg_response_time_seconds": round(scoring.mean(times) or 0, 1),
     }

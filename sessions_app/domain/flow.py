@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 ITEMS: Final = 10
@@ -74,6 +75,22 @@ def next_step(stages: tuple[Stage, ...], done: Mapping[str, int]) -> Step | None
         if done.get(stage.name, 0) < stage.steps:
             return Step(stage, done.get(stage.name, 0) + 1)
     return None
+
+
+def following(stages: tuple[Stage, ...], step: Step) -> Step | None:
+    """The step after this one in the plan, whatever is done; None after the last."""
+    steps = [Step(stage, number) for stage in stages for number in range(1, stage.steps + 1)]
+    return dict(pairwise(steps)).get(step)
+
+
+def done_before(stages: tuple[Stage, ...], step: Step) -> dict[str, int]:
+    """Finished steps by stage for somebody who stands at this step."""
+    done: dict[str, int] = {}
+    for stage in stages:
+        if stage == step.stage:
+            return done | {stage.name: step.number - 1}
+        done[stage.name] = stage.steps
+    return done
 
 
 def minutes_left(stages: tuple[Stage, ...], done: Mapping[str, int]) -> float:

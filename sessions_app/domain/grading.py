@@ -6,7 +6,7 @@ transaction, so an answer is scored once however often the worker is killed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from pynamodb.expressions.update import Action
 
 from . import keys, scoring
 from .content import Package
-from .models import Assessment, GradingTask, Intervention, Item, Review, Session
+from .models import Assessment, GradingTask, Intervention, Item, Review, Session, Student
 from .models.review import POINTS
 from .models.transaction import Refused, Transaction
 from .run import ConsentNotInForce, Run, SessionNotFound, commit
@@ -32,6 +32,8 @@ from .tutor import (
 )
 
 LONGEST_WAIT = timedelta(hours=1)
+MOST_TRIES = 9
+"""After so many failures, over two and a half hours apart in all, people score instead of the model."""
 
 
 def due(now: datetime) -> Iterator[GradingTask]:
@@ -48,6 +50,8 @@ def work(task: GradingTask, *, package: Package, tutor: Tutor, now: datetime) ->
     """
     try:
         run = Run.load(task.session_id)
+        if not Student.consents(run.session.student_id):  # before a word of it goes to a model
+            raise ConsentNotInForce(task.session_id)
         if task.what.startswith("questions-"):
             _rate_intervention(run, task, package, tutor, now)
         else:
@@ -55,7 +59,10 @@ def work(task: GradingTask, *, package: Package, tutor: Tutor, now: datetime) ->
     except (ConsentNotInForce, SessionNotFound):
         _drop(task)
     except TutorFailed as failure:
-        _postpone(task, failure.reason, now)
+        try:
+            _postpone(task, failure.reason, now)
+        except ConsentNotInForce:
+            _drop(task)
         return False
     except Refused as refused:
         return "task" in refused.names  # another worker was faster; otherwise the next round tries again
@@ -67,15 +74,40 @@ def _drop(task: GradingTask) -> None:
 
 
 def _postpone(task: GradingTask, reason: str, now: datetime) -> None:
-    """Wait twice as long after every failure, from 30 seconds up to an hour."""
+    """Wait twice as long after every failure, from 30 seconds up to an hour; in the end hand it to people.
+
+    Where the day's money is spent, the next try is tomorrow.
+    """
+    if task.attempts + 1 >= MOST_TRIES:
+        _hand_over(task, now)
+        return
     wait = min(timedelta(seconds=30) * 2 ** min(int(task.attempts), 12), LONGEST_WAIT)
     actions: list[Action] = [
         GradingTask.attempts.set(task.attempts + 1),
-        GradingTask.not_before.set(now + wait),
+        GradingTask.not_before.set(_tomorrow(now) if reason == "spend_cap_day" else now + wait),
         GradingTask.last_failure.set(reason),
     ]
     with suppress(UpdateError):  # another worker has done it meanwhile
         task.update(actions=actions, condition=Item.PK.exists())
+
+
+def _tomorrow(now: datetime) -> datetime:
+    """Midnight in UTC, when the day's cap begins anew."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _hand_over(task: GradingTask, now: datetime) -> None:
+    """Put the answers without a score into the lists of the grading pages; no model is asked again."""
+    run = Run.load(task.session_id)
+    record = run.record(task.what)
+    if record is None:
+        _drop(task)
+        return
+    transaction = run.writing()
+    transaction.delete("task", task)
+    _open_review(transaction, run, task, dict.fromkeys(record.unscored), record.metadata.version, now)
+    with suppress(Refused):  # another worker was faster
+        commit(transaction)
 
 
 def _grade_assessment(run: Run, task: GradingTask, package: Package, tutor: Tutor, now: datetime) -> None:
@@ -118,6 +150,7 @@ def _grade_request(run: Run, package: Package, question_id: str, answer: str) ->
             for c in item.rubric
         ),
         student_ref=run.id,
+        payer=run.payer,
     )
 
 
@@ -140,11 +173,11 @@ def _open_review(
     transaction: Transaction,
     run: Run,
     task: GradingTask,
-    scores: dict[str, dict[str, float]],
+    scores: Mapping[str, Mapping[str, float] | None],
     version: float,
     now: datetime,
 ) -> None:
-    """What people may score now, with the model's scores."""
+    """What people may score now, with the model's scores where it gave any."""
     if scores:
         review = Review.new(
             session_id=run.id, what=task.what, scores=scores, record_version=version, scored_at=now
@@ -243,6 +276,7 @@ def _rating_request(run: Run, record: Intervention, package: Package) -> RatingR
             for q in record.questions
         ),
         student_ref=run.id,
+        payer=run.payer,
     )
 
 

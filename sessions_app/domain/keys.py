@@ -29,7 +29,13 @@ INTERVENTION_PREFIX: Final = "INTERVENTION#"
 ASSESSMENT_PREFIX: Final = "ASSESSMENT#"
 CONFLICT_PREFIX: Final = "CONFLICT#"
 PREPARED_PREFIX: Final = "EVENT#PREPARED#"
+BROWSER_PREFIX: Final = "BROWSER#"
+MAKING_PREFIX: Final = "EVENT#MAKING#"
+LINK_PREFIX: Final = "BROWSER_LINK#"  # between browsers and calls, so that one range holds the three
+CALL_PREFIX: Final = "CALL#"
 REVIEW_PREFIX: Final = "REVIEW#"
+AUDIT_PREFIX: Final = "AUDIT#"
+SEAL_PREFIX: Final = "SEAL#"
 
 SCHOOL_PREFIX: Final = "SCHOOL#"
 STUDENT_DIRECTORY: Final = "DIRECTORY#students"
@@ -39,7 +45,19 @@ GRADING_QUEUE: Final = "QUEUE#grading"
 STATISTICS_BY_MONTH: Final = "STATS#MONTHS"
 STATISTICS_BY_DAY: Final = "STATS#DAYS"
 AGGREGATE_PREFIX: Final = "AGGREGATE#"
+SPENDING_PREFIX: Final = "SPENDING#"
+TUTOR: Final = "TUTOR"
+HEALTH: Final = "HEALTH"
+TOTAL: Final = "TOTAL"
 WORKER_PREFIX: Final = "WORKER#"
+AUDIT_CHAIN: Final = "WORKER#audit"
+CHAIN_HEAD: Final = "HEAD"
+EXPORTS: Final = "EXPORTS"
+EXPORT_JOBS: Final = "QUEUE#exports"
+TOMBSTONES: Final = "TOMBSTONES"
+FORMS: Final = "FORMS"
+FORM_TEXT: Final = "TEXT"
+RENEWAL: Final = "RENEWAL"
 
 _STAMP = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|\+00:00)", re.ASCII)
 _SAFE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -185,9 +203,28 @@ def prepared_question(segment_id: int) -> str:
     return f"{PREPARED_PREFIX}{segment_id}"
 
 
+def question_making(segment_id: int, number: int) -> str:
+    return f"{MAKING_PREFIX}{segment_id}#{number}"
+
+
 def conflict(at: datetime, digest: str) -> str:
     """`digest` is of submission id and text: the same conflict in the same second has the same key."""
     return f"{CONFLICT_PREFIX}{stamp(at)}#{_part('digest', digest)}"
+
+
+def browser(browser_id: str) -> str:
+    """A browser that may do this session and nothing else."""
+    return f"{BROWSER_PREFIX}{_part('browser_id', browser_id)}"
+
+
+def link(token_sha256: str) -> str:
+    """A link for a participant's own device; the token itself is stored nowhere."""
+    return f"{LINK_PREFIX}{_part('token_sha256', token_sha256)}"
+
+
+def call(at: datetime, call_id: str) -> str:
+    """A note to the participant, or a call for help."""
+    return f"{CALL_PREFIX}{stamp(at)}#{_part('call_id', call_id)}"
 
 
 def consent_event(at: datetime, event_id: str) -> str:
@@ -230,9 +267,38 @@ def consent_state(state: str) -> str:
     return f"CONSENT_STATE#{_part('consent state', state)}"
 
 
+def consent_review(state: str) -> str:
+    """The GSI4 partition of the students whose consent the review board has to do with."""
+    return f"CONSENT_REVIEW#{_part('review state', state)}"
+
+
+def form(sha256: str) -> str:
+    """The partition of a form's exact text, and the index partition of those who agreed to it."""
+    return f"FORM#{_part('sha256', sha256)}"
+
+
+def form_sha256(partition: str) -> str:
+    """The SHA-256 that `form` made this partition of."""
+    return partition.removeprefix("FORM#")
+
+
+def form_entry(kind: str, at: datetime) -> str:
+    """The place of a form's text among all of them: by kind, then by when it was first used."""
+    return f"{_part('form kind', kind)}#{stamp(at)}"
+
+
 def queued(at: datetime, session_id: str, name: str) -> str:
     """The sort key of a piece of grading that waits: oldest first."""
     return f"{stamp(at)}#{_part('session_id', session_id)}#{_part('name', name)}"
+
+
+def export_id(at: datetime, token: str) -> str:
+    """An export's name and its place among all: by the time at which it was asked for."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{_part('token', token)}"
+
+
+def export_job(export: str) -> str:
+    return _part("export", export)
 
 
 def review(what: str) -> str:
@@ -270,6 +336,12 @@ def counted(cell: Condition) -> str:
     return f"COUNTED#{condition(cell)}"
 
 
+def spending(scope: str, name: str) -> str:
+    """The partition of a counter: by day as it is, by student or session as a digest."""
+    told = name if scope == "day" else hashlib.sha256(f"spending:{name}".encode()).hexdigest()[:32]
+    return f"{SPENDING_PREFIX}{_part('scope', scope)}#{_part('name', told)}"
+
+
 def worker(name: str) -> str:
     return f"{WORKER_PREFIX}{_part('worker name', name)}"
 
@@ -277,3 +349,30 @@ def worker(name: str) -> str:
 def shard(shard_id: str) -> str:
     """A shard of the table's stream; its id is up to 65 characters."""
     return f"SHARD#{shard_id}"
+
+
+def audit_day(day: date) -> str:
+    """The partition of what staff did on a UTC day."""
+    return f"{AUDIT_PREFIX}{day:%Y-%m-%d}"
+
+
+def audit_entry(at: datetime, entry_id: str) -> str:
+    return f"{stamp(at)}#{_part('entry_id', entry_id)}"
+
+
+def audit_of_student(at: datetime) -> str:
+    """The GSI2 sort key of what was done about a student; it sorts before the profile and the sessions."""
+    return f"{AUDIT_PREFIX}{stamp(at)}"
+
+
+def seal(entry_key: str) -> str:
+    """Beside the entry that it seals, whose sort key it holds: an entry is sealed once."""
+    return f"{SEAL_PREFIX}{entry_key}"
+
+
+def audit_date(partition: str) -> date:
+    """The day of such a partition. Raises BadKey."""
+    try:
+        return date.fromisoformat(partition.removeprefix(AUDIT_PREFIX))
+    except ValueError:
+        raise BadKey(f"{partition!r} is not a day of the audit log") from None

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from . import audit, form_texts, keys
+from .audit import Actor
 from .content import ConsentForm
-from .models import ConsentEvent, DirectoryEntry, InvalidField, School, Student
+from .models import ConsentEvent, DirectoryEntry, InvalidField, School, Student, Tombstone
 from .models.transaction import Refused, Transaction
 from .run import ConsentNotInForce
 
@@ -31,6 +33,10 @@ SECOND_WORDS = (
 
 class AgeOutsideStudy(ValueError):
     """The student is younger or older than this study takes."""
+
+
+class Erased(Exception):
+    """An old form was sent again for a student whose data were erased; nothing was stored."""
 
 
 class FormChanged(ValueError):
@@ -82,14 +88,15 @@ def enrol(
     forms: Iterable[ConsentForm],
     ages: Ages,
     source: random.Random,
-    by: str,
+    by: Actor,
     now: datetime,
     simulated: bool = False,
 ) -> Student:
     """Store profile, directory entry, school and one consent event for each form, in one transaction.
 
     Enrolled again with the same `student_id` it gives back the student who exists.
-    Raises AgeOutsideStudy, FormChanged, ConsentNotInForce when a form is missing or refused, InvalidField.
+    Raises AgeOutsideStudy, FormChanged, Erased, InvalidField, ConsentNotInForce when a form is missing or
+    refused.
     """
     student = Student.new(
         student_id=student_id,
@@ -100,7 +107,7 @@ def enrol(
             "updated_at": now,
             "total_sessions": 0,
             "conditions_completed": [],
-            "created_by": by,
+            "created_by": by.name,
             "simulated": simulated or None,
         },
     )
@@ -108,15 +115,27 @@ def enrol(
     if isinstance(age, bool) or not isinstance(age, int):
         raise InvalidField("demographics.age", f"must be a number, not {age!r}")
     ages.check(age)
-    given = {agreement.kind: agreement for agreement in agreements}
-    events = _events(student_id, age, given, {form.kind: form for form in forms}, data_sharing, by, now)
+    forms = list(forms)
+    events = agreed(
+        forms_needed(age),
+        action="granted",
+        student_id=student_id,
+        agreements=agreements,
+        forms=forms,
+        data_sharing=data_sharing,
+        by=by,
+        now=now,
+    )
     student.consent_data = _consent_data(events, data_sharing, now)
     student.serialize()  # faults are named before the directory and the school are made from it
+    form_texts.keep((form for form in forms if form.kind in forms_needed(age)), now=now)
     for _ in range(CODE_TRIES):
         student.student_code = new_code(source)
         try:
-            _enrolling(student, events).commit()
+            _enrolling(student, events, by).commit()
         except Refused as refused:
+            if "erased" in refused.names:
+                raise Erased("This student's data were erased at the family's wish.") from None
             if "profile" in refused.names:
                 return Student.by_id(student_id)
             continue  # the code is taken: draw another
@@ -124,18 +143,28 @@ def enrol(
     raise Refused(frozenset({"directory"}))
 
 
-def _events(
+def agreed(
+    kinds: Iterable[str],
+    *,
+    action: str,
     student_id: str,
-    age: int,
-    given: dict[str, Agreement],
-    forms: dict[str, ConsentForm],
-    data_sharing: bool,
-    by: str,
+    agreements: Iterable[Agreement],
+    forms: Iterable[ConsentForm],
+    data_sharing: bool | None,
+    by: Actor,
     now: datetime,
+    change: int = 1,
 ) -> list[ConsentEvent]:
+    """One event for each of these kinds of form, if every one was agreed to as it stands in `forms`.
+
+    `change` numbers the change of consent, so that the events of two in one second have two ids.
+    Raises ConsentNotInForce for a form without a yes, FormChanged for a yes to another text.
+    """
+    given = {agreement.kind: agreement for agreement in agreements}
+    current = {str(form.kind): form for form in forms}
     events = []
-    for kind in forms_needed(age):
-        agreement, form = given.get(kind), forms[kind]
+    for kind in kinds:
+        agreement, form = given.get(kind), current[kind]
         if agreement is None or not agreement.agrees:
             raise ConsentNotInForce(f"{kind} was not given; nothing was stored")
         if agreement.sha256 != form.sha256:
@@ -143,10 +172,10 @@ def _events(
         events.append(
             ConsentEvent.new(
                 student_id=student_id,
-                event_id=kind,
+                event_id=kind if change == 1 else f"{kind}-{change}",
                 at=now,
                 kind=kind,
-                action="granted",
+                action=action,
                 form_id=form.form_id,
                 form_version=form.version,
                 form_sha256=form.sha256,
@@ -154,24 +183,27 @@ def _events(
                 method=agreement.method,
                 affirmed=True,
                 data_sharing=data_sharing,
-                attested_by=by,
+                attested_by=by.name,
             )
         )
     return events
 
 
+def record_of(event: ConsentEvent) -> dict[str, Any]:
+    """The form that an event agreed to, as the profile tells it."""
+    return {
+        "form_id": event.form_id,
+        "version": event.form_version,
+        "sha256": event.form_sha256,
+        "event_id": event.event_id,
+        "given_at": event.at,
+        "kind": event.kind,
+    }
+
+
 def _consent_data(events: list[ConsentEvent], data_sharing: bool, now: datetime) -> dict[str, Any]:
     """The state that the events lead to. An adult's own consent stands where the assent would."""
-    records = {
-        event.kind: {
-            "form_id": event.form_id,
-            "version": event.form_version,
-            "sha256": event.form_sha256,
-            "event_id": event.event_id,
-            "given_at": now,
-        }
-        for event in events
-    }
+    records = {event.kind: record_of(event) for event in events}
     return {
         "parent_consent": "parental_permission" in records,
         "student_assent": True,
@@ -180,11 +212,22 @@ def _consent_data(events: list[ConsentEvent], data_sharing: bool, now: datetime)
         "state": "complete",
         "permission": records.get("parental_permission"),
         "assent": next(record for kind, record in records.items() if kind != "parental_permission"),
+        "review": {"state": "awaiting", "at": now},
+        "version": 1,
     }
 
 
-def _enrolling(student: Student, events: list[ConsentEvent]) -> Transaction:
+def _enrolling(student: Student, events: list[ConsentEvent], by: Actor) -> Transaction:
     transaction = Transaction()
+    audit.note(
+        transaction,
+        "student.enrol",
+        by=by,
+        now=student.metadata.created_at,
+        student_id=student.student_id,
+        new={event.kind: f"{event.action}, version {event.form_version}" for event in events},
+    )
+    transaction.check("erased", Tombstone, keys.TOMBSTONES, student.student_id, Tombstone.PK.does_not_exist())
     transaction.create("profile", student)
     transaction.create("directory", DirectoryEntry.of(student))
     for event in events:

@@ -10,11 +10,19 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from . import dialogue, flow, keys, scoring
+from . import dialogue, flow, keys, late, scoring
 from .content import Package, Segment
 from .models import ContentDelivery, SegmentTracking
 from .models.transaction import Busy, Refused
-from .run import OutOfStep, Run, commit, count_is, seconds_between
+from .run import (
+    DifferentAnswer,
+    OutOfStep,
+    Run,
+    commit,
+    count_is,
+    keep_conflict,
+    seconds_between,
+)
 
 COMPLETE_SHARE = 0.95  # of a segment's seconds have to be played for it to count as completed
 TIMING_TOLERANCE_SECONDS = 5
@@ -25,12 +33,14 @@ class Report:
     """What the player counted so far in a segment: seconds, and how often.
 
     `position` is where it stands, `played` how long it ran at speed 1, rewound seconds not counted twice.
+    `as_sent` is the report in words, by which another one under the same submission id is known.
     """
 
     position: float
     played: float
     pauses: int = 0
     rewinds: int = 0
+    as_sent: str = ""
 
 
 def choose_format(
@@ -41,13 +51,15 @@ def choose_format(
     captions: bool,
     package: Package,
     now: datetime,
+    submission_id: str | None = None,
+    held: late.Held | None = None,
 ) -> Run:
-    """Store how the student follows the content. Chosen again, the first choice stands.
+    """Store how the student follows the content. Of two different choices the first one stands.
 
-    Raises InvalidField, OutOfStep, SessionClosed, ConsentNotInForce.
+    Raises InvalidField, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
     """
     if run.content is not None:
-        return run
+        return _same_choice(run, (format_chosen, speed, captions), submission_id, now)
     run.expect("format", 1)
     content = ContentDelivery(
         PK=keys.session(run.id),
@@ -77,16 +89,50 @@ def choose_format(
             "completion_percentage": 0,
         },
         segment_tracking=[],
-        metadata={"created_at": now, "updated_at": now},
+        metadata={
+            "created_at": now,
+            "updated_at": now,
+            "submission_id": submission_id,
+            "held_seconds": late.held_seconds(held),
+        },
     )
     transaction = run.writing()
     transaction.create("content", content)
+    if held:
+        unchanged = run.unchanged_session()
+        transaction.update("session", run.session, run.stage_done(now=now, flags=late.flags(held)), unchanged)
     try:
         commit(transaction)
     except Refused:
-        return Run.load(run.id)
+        fresh = Run.load(run.id)
+        if fresh.content is None:
+            raise Busy("another change was in the way; nothing was stored, send it again") from None
+        return _same_choice(fresh, (format_chosen, speed, captions), submission_id, now)
     run.content = content
     return run
+
+
+def _same_choice(run: Run, chosen: tuple[str, float, bool], submission_id: str | None, now: datetime) -> Run:
+    """The run as it is, if the stored choice is the same. Raises DifferentAnswer; the other one is kept."""
+    stored = _content(run)
+    told = stored.delivery_preferences
+    if (told.format_chosen, told.playback_speed, told.captions_enabled) == chosen:
+        return run
+    way, speed, captions = chosen
+    words = choice_in_words(way, speed, captions)
+    _keep_other(run, "format", submission_id, words, now)
+    same = submission_id is not None and stored.metadata.submission_id == submission_id
+    raise DifferentAnswer(same_submission=same)
+
+
+def choice_in_words(way: str, speed: float, captions: bool) -> str:
+    """As it is kept of a choice that came second."""
+    return f"{way}, speed {speed:g}, {'with' if captions else 'without'} captions"
+
+
+def _keep_other(run: Run, stage: str, submission_id: str | None, words: str, now: datetime) -> None:
+    step, told = run.step_of(stage), submission_id or "unknown"
+    keep_conflict(run, step=step, question=stage, submission_id=told, text=words, now=now)
 
 
 def record_progress(run: Run, *, segment_id: int, report: Report, package: Package, now: datetime) -> Run:
@@ -111,19 +157,32 @@ def record_progress(run: Run, *, segment_id: int, report: Report, package: Packa
     return run
 
 
-def finish_segment(run: Run, *, segment_id: int, report: Report, package: Package, now: datetime) -> Run:
+def finish_segment(
+    run: Run,
+    *,
+    segment_id: int,
+    report: Report,
+    package: Package,
+    now: datetime,
+    submission_id: str | None = None,
+    held: late.Held | None = None,
+) -> Run:
     """End a segment; where three questions follow, their record is opened in the same transaction.
 
-    Finished again it changes nothing. Raises OutOfStep, SessionClosed, ConsentNotInForce.
+    Finished again, in another tab too, it changes nothing; only another report under the same submission id
+    is a conflict. Raises OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
     """
     stored = tracking_of(run, segment_id)
     if stored is not None and stored.end_time is not None:
-        return run
+        return _same_end(run, stored, report, submission_id, now)
     run.expect(f"segment-{segment_id}", 1)
     segment = package.segment(segment_id)
     tracking = _updated(stored, segment, report, run.last_moment)
     tracking.end_time = now
-    played, elapsed = tracking.play_time_seconds, seconds_between(tracking.start_time, now)
+    tracking.submission_id, tracking.report = submission_id, report.as_sent or None
+    tracking.held_seconds = late.held_seconds(held)
+    played = tracking.play_time_seconds
+    elapsed = late.response_time(held, seconds_between(tracking.start_time, now))
     tracking.completed = played >= COMPLETE_SHARE * segment.duration_seconds
     tracking.engagement_score = scoring.engagement(
         played=played,
@@ -131,7 +190,7 @@ def finish_segment(run: Run, *, segment_id: int, report: Report, package: Packag
         elapsed=elapsed,
         speed=_content(run).delivery_preferences.playback_speed,
     )
-    flags = _deviations(segment, played, elapsed)
+    flags = _deviations(segment, played, elapsed) + late.flags(held)
     before = _open_segment(run, segment_id)
     _keep(run, segment_id, tracking)
     _add_up(run, package, now)
@@ -149,10 +208,21 @@ def finish_segment(run: Run, *, segment_id: int, report: Report, package: Packag
         commit(transaction)
     except Refused:
         fresh = Run.load(run.id)
-        if fresh.done.get(f"segment-{segment_id}"):
-            return fresh
+        ended = tracking_of(fresh, segment_id)
+        if ended is not None and ended.end_time is not None:
+            return _same_end(fresh, ended, report, submission_id, now)
         raise Busy("another change was in the way; nothing was stored, send it again") from None
     return run
+
+
+def _same_end(
+    run: Run, ended: SegmentTracking, report: Report, submission_id: str | None, now: datetime
+) -> Run:
+    same = submission_id is not None and ended.submission_id == submission_id
+    if not same or (ended.report or "") == report.as_sent:
+        return run
+    _keep_other(run, f"segment-{ended.segment_id}", submission_id, report.as_sent or "no report", now)
+    raise DifferentAnswer(same_submission=True)
 
 
 def _content(run: Run) -> ContentDelivery:

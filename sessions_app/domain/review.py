@@ -15,7 +15,8 @@ from typing import Any, Literal, cast
 
 from pynamodb.expressions.update import Action
 
-from . import grading, keys, scoring
+from . import audit, grading, keys, scoring
+from .audit import Actor
 from .content import Package
 from .models import (
     Assessment,
@@ -32,7 +33,7 @@ from .models.grading import WHAT
 from .models.review import POINTS, in_sample
 from .models.transaction import Busy, Refused, Transaction
 from .run import Run, SessionNotFound, commit
-from .tutor.values import ANSWER_SCORES
+from .tutor.values import ANSWER_SCORES, scores_of
 
 STEP = 0.5
 LEAST_SCORE, MOST_SCORE = 1, 5
@@ -91,6 +92,11 @@ class Answer:
         return mark_of(self.run.id, self.what)
 
     @property
+    def has_model(self) -> bool:
+        """Whether the model scored it; otherwise a person is the first to."""
+        return any(criterion.model is not None for criterion in self.criteria)
+
+    @property
     def human(self) -> HumanScoring | None:
         scoring: HumanScoring | None = self.asked.human_scoring
         return scoring
@@ -143,10 +149,10 @@ def load(*, session_id: str, mark: str, question: str, package: Package) -> Answ
 
 def _answer(run: Run, review: Review | None, what: str, question: str, package: Package) -> Answer:
     record = _record(run, what)
-    asked = next((each for each in _scored(record) if _name(each) == question), None)
-    if asked is None:
-        raise NothingToScore(question)
     known = review.answer(question) if review else None
+    asked: Any = next((each for each in record.questions if _name(each) == question), None)
+    if asked is None or not (known or question in map(_name, _scored(record))):
+        raise NothingToScore(question)
     is_short = isinstance(asked, AssessmentQuestion)
     return Answer(
         run=run,
@@ -157,15 +163,13 @@ def _answer(run: Run, review: Review | None, what: str, question: str, package: 
         question=question,
         text=asked.question_text if is_short else asked.question,
         answer=(asked.student_answer if is_short else asked.answer) or "",
-        criteria=tuple(_rubric(asked, package) if is_short else _qualities(asked)),
+        criteria=tuple(_rubric(asked, package) if is_short else _qualities(asked, record)),
         sampled=bool(known.in_sample) if known else in_sample(run.id, what, question),
     )
 
 
 def _record(run: Run, what: str) -> Assessment | Intervention:
-    record: Assessment | Intervention | None = run.assessments.get(what)
-    if record is None and what.startswith("questions-"):
-        record = run.interventions.get(int(what.removeprefix("questions-")))
+    record = run.record(what)
     if record is None:
         raise NothingToScore(what)
     return record
@@ -189,7 +193,7 @@ def _rubric(asked: AssessmentQuestion, package: Package) -> Iterator[Criterion]:
         rubric = package.item(asked.question_id).rubric
     except KeyError:
         raise NothingToScore(asked.question_id) from None  # of another content package
-    graders = (asked.ai_scoring.rubric_breakdown, *_given(asked))
+    graders = (asked.ai_scoring.rubric_breakdown if asked.ai_scoring else {}, *_given(asked))
     for each in rubric:
         model, human, second = (given.get(each.name) for given in graders)
         yield Criterion(
@@ -203,9 +207,12 @@ def _rubric(asked: AssessmentQuestion, package: Package) -> Iterator[Criterion]:
         )
 
 
-def _qualities(asked: Question) -> Iterator[Criterion]:
+def _qualities(asked: Question, record: Any) -> Iterator[Criterion]:
+    """What the model scored; where it gave up, what it would have."""
     graders = (_model_scores(asked), *_given(asked))
-    for name in graders[0]:
+    is_dynamic = record.is_dynamic and asked.question_source != "static_fallback"
+    scored = graders[0] or scores_of(int(asked.question_number) - 1, is_dynamic=is_dynamic)
+    for name in sorted(scored, key=_by_subject):
         model, human, second = (given.get(name) for given in graders)
         yield Criterion(
             name=name,
@@ -224,7 +231,12 @@ def _given(asked: AssessmentQuestion | Question) -> list[dict[str, float]]:
 
 
 def _model_scores(asked: Question) -> dict[str, float]:
-    scores = asked.model_scores if asked.model_scores is not None else asked.quality_scores
+    scores: Any = asked.model_scores
+    human: HumanScoring | None = asked.human_scoring
+    if scores is None and human is None:
+        scores = asked.quality_scores
+    if scores is None:
+        return {}
     known = {name: getattr(scores, name) for name in sorted(scores.get_attributes(), key=_by_subject)}
     return {name: value for name, value in known.items() if value is not None}
 
@@ -244,7 +256,7 @@ def score(
     question: str,
     breakdown: Mapping[str, float],
     note: str,
-    by: str,
+    by: Actor,
     seen: str,
     package: Package,
     now: datetime,
@@ -257,15 +269,18 @@ def score(
     for _ in range(TRIES):
         answer = load(session_id=session_id, mark=mark, question=question, package=package)
         _check(answer, breakdown)
-        if _is_stored(answer, by, breakdown, note):
+        if _is_stored(answer, by.name, breakdown, note):
             return answer
-        if answer.seen_by(by) != seen:
+        if answer.seen_by(by.name) != seen:
             raise ChangedMeanwhile(question)
-        if not answer.part_of(by):
+        if not answer.part_of(by.name):
             raise NotYours(question)
-        given = _scoring(answer, breakdown, note, by, now)
+        given = _scoring(answer, breakdown, note, by.name, now)
+        told = _told(answer, given, by, now)
+        transaction = _writing(answer, given, now)
+        audit.note(transaction, "score.give", **told)
         try:
-            commit(_writing(answer, given, now))
+            commit(transaction)
         except Refused:
             continue  # another answer of the record, or of the session, was scored in between
         return answer
@@ -299,6 +314,21 @@ def _scoring(
     return HumanScoring(by=by, at=now, breakdown=dict(breakdown), raw_score=total, note=note or None)
 
 
+def _told(answer: Answer, given: HumanScoring, by: Actor, now: datetime) -> dict[str, Any]:
+    """For the audit log; the note stays with the score, as it may tell of the answer."""
+    before, part = answer.given_by(by.name), answer.part_of(by.name)
+    old = before.breakdown if before else {}
+    return {
+        "by": by,
+        "now": now,
+        "student_id": answer.run.session.student_id,
+        "session_id": answer.run.id,
+        "subject": f"{answer.what}/{answer.question}, {part} score",
+        "old": old,
+        "new": given.breakdown,
+    }
+
+
 def _writing(answer: Answer, given: HumanScoring, now: datetime) -> Transaction:
     """All that a human score changes; who reads the session sees all of it or nothing."""
     run, record = answer.run, answer.record
@@ -307,13 +337,17 @@ def _writing(answer: Answer, given: HumanScoring, now: datetime) -> Transaction:
     record.metadata.version += 1
     record.metadata.updated_at = now
     transaction = run.writing()
-    actions: list[Action] = [model.metadata.set(record.metadata)]
+    actions: list[Action] = []
     if answer.part_of(given.by) == "second":
         answer.asked.second_scoring = given
     else:
+        if isinstance(answer.asked, Question):
+            answer.asked.model_scores = _model_scores(answer.asked) or None
         answer.asked.human_scoring = given
         actions += _taken_over(transaction, answer, given, now)
-        _flag(transaction, run, now)
+        if answer.has_model:
+            _flag(transaction, run, now)
+    actions.append(model.metadata.set(record.metadata))
     actions.append(_place(record, answer.question).set(answer.asked))
     transaction.update("record", record, actions, unchanged)
     _note_in_review(transaction, answer)
@@ -334,15 +368,17 @@ def _taken_over(transaction: Transaction, answer: Answer, given: HumanScoring, n
         asked.points_earned = scoring.rubric_points(given.breakdown, asked.points)
         asked.is_correct = scoring.counts_as_correct(asked.points_earned, asked.points)
         return _results(transaction, answer.run, record, now)
-    asked.model_scores = _model_scores(asked)
     asked.quality_scores = dict(given.breakdown)
     grading.summarise(record)
     return [Intervention.intervention_summary.set(record.intervention_summary)]
 
 
 def _results(transaction: Transaction, run: Run, record: Assessment, now: datetime) -> list[Action]:
+    if record.unscored:
+        return []  # the results come with the last score
     record.assessment_results = scoring.results(record.questions)
     record.scoring_breakdown = scoring.breakdown(record.questions)
+    record.metadata.grading_method = record.metadata.grading_method or "human"
     return [
         Assessment.assessment_results.set(record.assessment_results),
         Assessment.scoring_breakdown.set(record.scoring_breakdown),

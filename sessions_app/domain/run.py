@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from pynamodb.expressions.condition import size
@@ -16,18 +17,24 @@ from . import flow, keys
 from .models import (
     AnswerConflict,
     Assessment,
+    Browser,
+    Call,
     ContentDelivery,
     Intervention,
     Item,
     LocationVerification,
+    ParticipantLink,
     PostSurvey,
     PreparedQuestion,
+    QuestionMaking,
     Session,
     Student,
 )
 from .models.transaction import Refused, Transaction
+from .tutor.values import Payer
 
 LONG_PAUSE_SECONDS = 600
+RESUMED_AFTER_SECONDS = 1800  # without a stored step: longer than anything a step asks for
 SHORT_ANSWER_CHARACTERS = 5
 LONGEST_ANSWER = 10_000
 
@@ -85,8 +92,12 @@ class Run:
     assessments: dict[str, Assessment] = field(default_factory=dict)
     interventions: dict[int, Intervention] = field(default_factory=dict)
     prepared: dict[int, PreparedQuestion] = field(default_factory=dict)
+    makings: dict[tuple[int, int], QuestionMaking] = field(default_factory=dict)
     survey: PostSurvey | None = None
     conflicts: list[AnswerConflict] = field(default_factory=list)
+    browsers: list[Browser] = field(default_factory=list)
+    links: list[ParticipantLink] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
 
     @classmethod
     def load(cls, session_id: str) -> Run:
@@ -119,14 +130,33 @@ class Run:
                 self.interventions[int(item.intervention_metadata.segment_id)] = item
             case PreparedQuestion():
                 self.prepared[int(item.segment_id)] = item
+            case QuestionMaking():
+                self.makings[int(item.segment_id), int(item.question_number)] = item
             case PostSurvey():
                 self.survey = item
             case AnswerConflict():
                 self.conflicts.append(item)
+            case Browser():
+                self.browsers.append(item)
+            case ParticipantLink():
+                self.links.append(item)
+            case Call():
+                self.calls.append(item)
 
     @property
     def id(self) -> str:
         return str(self.session.session_id)
+
+    def record(self, what: str) -> Assessment | Intervention | None:
+        """The record of `baseline`, `final`, or `questions-<segment>`."""
+        if what.startswith("questions-"):
+            return self.interventions.get(int(what.removeprefix("questions-")))
+        return self.assessments.get(what)
+
+    @property
+    def payer(self) -> Payer:
+        """Whose caps the tutor's calls count against."""
+        return Payer(str(self.session.student_id), self.id)
 
     @property
     def stages(self) -> tuple[flow.Stage, ...]:
@@ -165,6 +195,31 @@ class Run:
         """
         return max(self._moments())
 
+    def was_left(self, now: datetime | None) -> bool:
+        """Whether nothing was given for so long that somebody had gone away, up to `now` if that is asked.
+
+        What waited on a device counts from when it was given.
+        """
+        given = sorted({*self._moments_of_giving(), *([now] if now else [])})
+        return any(seconds_between(a, b) > RESUMED_AFTER_SECONDS for a, b in pairwise(given))
+
+    def _moments_of_giving(self) -> Iterable[datetime]:
+        def given(stored: datetime | None, held: float | None) -> Iterable[datetime]:
+            if stored:
+                yield stored - timedelta(seconds=held or 0)
+
+        yield self.session.start
+        for assessment in self.assessments.values():
+            for item in assessment.questions:
+                yield from given(item.answered_at, item.held_seconds)
+        if self.content:
+            yield from given(self.content.metadata.created_at, self.content.metadata.held_seconds)
+            for tracking in self.content.segment_tracking:
+                yield from given(tracking.end_time or tracking.start_time, tracking.held_seconds)
+        for intervention in self.interventions.values():
+            for told in (q.answer_metadata for q in intervention.questions if q.answer_metadata):
+                yield from given(told.timestamp, told.held_seconds)
+
     def _moments(self) -> Iterable[datetime]:
         yield self.session.start
         for assessment in self.assessments.values():
@@ -178,10 +233,36 @@ class Run:
         if self.survey:
             yield self.survey.survey_metadata.timestamp
 
+    def stored_at(self, step: flow.Step) -> datetime | None:
+        """When what was given at this step was stored; None for a step that is not done."""
+        if self.done.get(step.stage.name, 0) < step.number:
+            return None
+        name, place, segment = step.stage.name, step.number - 1, int(step.stage.segment or 0)
+        at: Any = None
+        match step.stage.kind:
+            case "baseline" | "final":
+                at = self.assessments[name].questions[place].answered_at
+            case "format" if self.content:
+                at = self.content.metadata.created_at
+            case "segment" if self.content:
+                at = next(t.end_time for t in self.content.segment_tracking if t.segment_id == segment)
+            case "questions":
+                at = self.interventions[segment].questions[place].answer_metadata.timestamp
+            case "survey" if self.survey:
+                at = self.survey.survey_metadata.timestamp
+        return at or self.last_moment  # other clients of the table may leave an item without its time
+
     def stage_start(self, stage: str) -> datetime:
         """When a stage began: its record's start if it has one, else now-latest stored moment."""
         record = self.assessments.get(stage)
         return record.assessment_metadata.timestamp if record else self.last_moment
+
+    def step_of(self, stage: str, number: int = 1) -> flow.Step:
+        """Raises OutOfStep for a stage that this session's plan has not."""
+        found = next((known for known in self.stages if known.name == stage), None)
+        if found is None:
+            raise OutOfStep(self.step)
+        return flow.Step(found, number)
 
     def expect(self, stage: str, number: int) -> None:
         """Raises SessionClosed or OutOfStep unless this is the step that comes next."""
@@ -190,6 +271,21 @@ class Run:
         step = self.step
         if step is None or (step.stage.name, step.number) != (stage, number):
             raise OutOfStep(step)
+
+    def ending(self, now: datetime) -> dict[str, Any]:
+        """What a session's timeline tells from its end on, for `stage_done`."""
+        played = self.content.engagement_metrics.total_play_time_seconds if self.content else 0
+        asked: list[float] = [
+            record.intervention_summary.total_duration_seconds
+            for record in self.interventions.values()
+            if record.intervention_summary
+        ]
+        return {
+            "timeline__session_end": now,
+            "timeline__total_duration_seconds": seconds_between(self.session.start, now),
+            "timeline__content_duration_seconds": played,
+            "timeline__intervention_duration_seconds": sum(asked),
+        }
 
     def writing(self) -> Transaction:
         """A transaction that holds only while the student's consent is in force."""
@@ -210,6 +306,9 @@ class Run:
         """
         session = self.session
         known = list(session.metadata.data_quality_flags)
+        flags = list(flags)
+        if self.was_left(None if "late_sync" in flags else now):
+            flags.append("resumed")
         session.metadata.data_quality_flags = known + [f for f in dict.fromkeys(flags) if f not in known]
         session.metadata.updated_at = now
         session.metadata.version += 1
@@ -270,18 +369,21 @@ def timing_flags(seconds: float) -> list[str]:
 
 
 def keep_conflict(
-    run: Run, *, stage: str, question: str, submission_id: str, text: str, now: datetime
+    run: Run, *, step: flow.Step, question: str, submission_id: str, text: str, now: datetime
 ) -> None:
-    """Store a second text for an answered question; the same conflict sent again changes nothing."""
+    """Store a second text for an answered question; the same conflict sent again changes nothing.
+
+    Its key has the time of the answer that counts: the same text, sent many times at once, is one item.
+    """
     told = hashlib.sha256(f"{submission_id}\n{text}".encode()).hexdigest()[:32]
     kept = any(c.submission_id == submission_id and c.text == text for c in run.conflicts)
     if kept:
         return
     conflict = AnswerConflict(
         PK=keys.session(run.id),
-        SK=keys.conflict(now, told),
+        SK=keys.conflict(run.stored_at(step) or now, told),
         session_id=run.id,
-        stage=stage,
+        stage=step.stage.name,
         question=question,
         submission_id=submission_id,
         text=text,

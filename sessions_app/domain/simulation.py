@@ -15,9 +15,10 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from random import Random
 from typing import Any
 
-from . import dialogue, flow, grading, keys, onboarding, playing, running
+from . import dialogue, ending, flow, grading, keys, onboarding, playing, running, starting
 from . import location as places
 from . import simulated_student as mind
+from .audit import Actor
 from .content import Location, Package
 from .models import GradingTask, Student
 from .run import Run
@@ -62,6 +63,10 @@ class Cohort:
         past = [today - timedelta(days=back) for back in range(self.days, 0, -1)]
         school_days = tuple(day for day in past if day.weekday() < 5)
         object.__setattr__(self, "afternoons", school_days or tuple(past))
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.label, "system")
 
     def chance(self, index: int, what: str) -> Random:
         """The chance of one student in one matter, whatever came before."""
@@ -108,14 +113,14 @@ def admit(cohort: Cohort, index: int) -> Run:
         """The one whose turn it is, where the balance of the table allows it."""
         return wanted if wanted in drawn_from else cohort.chance(index, "draw").choice(drawn_from)
 
-    override = running.Override(condition=wanted, reason="simulation", by=cohort.label)
-    return running.start(
+    override = starting.Override(condition=wanted, reason="simulation")
+    return starting.start(
         session_id=cohort.id(index, "session"),
         student_id=student.student_id,
         location=place,
         verified=verified(place, cohort.chance(index, "place"), now=begins, by=cohort.label),
         package=cohort.package,
-        facilitator=cohort.label,
+        by=cohort.actor,
         choose=choose,
         now=begins,
         override=override if cohort.condition else None,
@@ -144,31 +149,31 @@ def _enrolled(cohort: Cohort, index: int, begins: datetime) -> Student:
         forms=cohort.package.forms,
         ages=AGES,
         source=chance,
-        by=cohort.label,
+        by=cohort.actor,
         now=begins - timedelta(days=chance.randint(1, 10), minutes=chance.randint(0, 90)),
         simulated=True,
     )
 
 
-def verified(place: Location, chance: Random, *, now: datetime, by: str) -> running.Verified:
+def verified(place: Location, chance: Random, *, now: datetime, by: str) -> starting.Verified:
     """Made sure of as for real: a position in the fence, the code on the wall, or the student's word."""
     token = places.token_hash(f"{chance.getrandbits(128):x}")
     if place.method == "honor_system":
-        return running.Verified(method="honor_system", confidence="medium", token_sha256=token)
+        return starting.Verified(method="honor_system", confidence="medium", token_sha256=token)
     if place.method == "QR_code":
         secret = f"{chance.getrandbits(128):x}"
         code = places.place_code(place.key, secret=secret, now=now - timedelta(hours=chance.randint(1, 5)))
         places.check_place_code(code, location=place.key, secret=secret, now=now)
-        return running.Verified(method="QR_code", confidence="high", token_sha256=token)
+        return starting.Verified(method="QR_code", confidence="high", token_sha256=token)
     if chance.random() < SHARE_VOUCHED_FOR:
-        return running.Verified(
+        return starting.Verified(
             method="manual",
             confidence="low",
             token_sha256=token,
             override_reason="the tablet found no position",
             attested_by=by,
         )
-    return running.Verified(
+    return starting.Verified(
         method="GPS", confidence=(fix := _fix(place, chance)).confidence, gps=_kept(fix), token_sha256=token
     )
 
@@ -205,7 +210,7 @@ def walk(cohort: Cohort, index: int, run: Run) -> Run:
     persona, clock = cohort.persona(index), Clock(run.last_moment)
     while (step := run.step) is not None:
         if persona.quits_after is not None and _steps_done(run) >= persona.quits_after:
-            run = running.stop(run, now=clock.after(45))
+            run = ending.stop(run, by=cohort.actor, now=clock.after(45))
             break
         run = Walk(cohort, index, persona, clock, cohort.chance(index, step.slug)).take(run, step)
     for task in waiting(run):
@@ -325,7 +330,7 @@ class Walk:
     def _question(self, run: Run, step: flow.Step) -> Run:
         package, tutor = self.cohort.package, self.cohort.tutor
         segment = package.segment(int(step.stage.segment or 0))
-        place = {"segment_id": segment.segment_id, "number": step.number}
+        place: dict[str, Any] = {"segment_id": segment.segment_id, "number": step.number}
         run = dialogue.question(run, **place, package=package, tutor=tutor, clock=lambda: self.clock.after(1))
         text = mind.reply(segment, self.persona, run.session.condition, self.chance)
         return dialogue.answer_question(
@@ -339,7 +344,7 @@ class Walk:
 
     def _survey(self, run: Run) -> Run:
         shown = self.clock.after(self.chance.uniform(4, 12))
-        return running.submit_survey(
+        return ending.submit_survey(
             run,
             answers=mind.survey(self.cohort.package, self.persona, run.session.condition, self.chance),
             submission_id=self._submission,

@@ -19,6 +19,9 @@ STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 TABLE_CAPACITY = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 10}
 INDEX_CAPACITY = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
 
+NOT_RESTORED = ("stream", "billing")
+"""Parts of `differences` that a table restored from a backup lacks or may have otherwise."""
+
 NOT_AVAILABLE = "not available here"
 UNKNOWN_OPERATION = "UnknownOperationException"
 BACKUPS_NOT_READY = "ContinuousBackupsUnavailableException"
@@ -137,6 +140,18 @@ def turn_on_recovery(client: Any, name: str, *, wait: Callable[[float], None] = 
         else:
             break
     return "on"
+
+
+def recovery(client: Any, name: str) -> str:
+    """Whether point-in-time recovery is "on" or "off", or NOT_AVAILABLE."""
+    try:
+        told = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    except ClientError as fault:
+        if _code(fault) == UNKNOWN_OPERATION:
+            return NOT_AVAILABLE
+        raise
+    state = told.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+    return "on" if state == "ENABLED" else "off"
 
 
 def tag(client: Any, name: str, tags: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from django import template
 from django.utils import formats
 
-from .. import story, study
+from .. import audit_log, story, study
 from ..domain.models import Session
 from ..forms import STATE_WORDS
 
@@ -16,6 +16,8 @@ register = template.Library()
 SESSION_TONES = {"completed": "ok", "running": "info", "abandoned": "warn", "withdrawn": "bad"}
 SESSION_WORDS = {"abandoned": "stopped"}
 CONSENT_TONES = {"complete": "ok", "refused": "bad", "withdrawn": "bad"}
+REVIEW_WORDS = {"awaiting": "awaiting review", "accepted": "accepted", "returned": "returned"}
+REVIEW_TONES = {"awaiting": "info", "accepted": "ok", "returned": "bad"}
 DAY = "M j, Y"
 TIME = "H:i"
 
@@ -42,6 +44,12 @@ def signed(number: float | None, decimals: int = 1) -> str:
 @register.filter
 def words(name: str) -> str:
     return name.replace("_", " ")
+
+
+@register.filter
+def deed(action: str) -> str:
+    """What an entry of the audit log says was done."""
+    return audit_log.WORDS.get(action, action)
 
 
 @register.filter
@@ -72,6 +80,16 @@ def consent_words(state: str | None) -> str:
 @register.filter
 def consent_tone(state: str | None) -> str:
     return CONSENT_TONES.get(state or "", "warn")
+
+
+@register.filter
+def review_words(state: str | None) -> str:
+    return REVIEW_WORDS.get(state or "awaiting", state or "")
+
+
+@register.filter
+def review_tone(state: str | None) -> str:
+    return REVIEW_TONES.get(state or "awaiting", "")
 
 
 @register.filter

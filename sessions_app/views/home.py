@@ -1,9 +1,12 @@
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from sessions_app import study
 from sessions_app.access import ROLES, allow
 
 
 @allow(*ROLES)
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "home.html")
+    retention = {"until": settings.RETENTION_UNTIL, "expired": study.is_expired()}
+    return render(request, "home.html", {"retention": retention})

@@ -1,26 +1,25 @@
 """A running session: one URL a step, and any wrong one leads to the right one.
 
-A page reads the session with one query; sending it makes one more query and one transaction.
+A page reads the session with one query; sending it makes one more query and one transaction. A step that a
+script sends is answered as `acknowledgement` says; without scripts the same view leads on to the next page.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 from pynamodb.exceptions import PynamoDBException
 
-from .. import study
+from .. import confinement, making, sites, study
 from ..access import allow
-from ..domain import dialogue, flow, playing, running
+from ..domain import calls, dialogue, ending, flow, playing, running
 from ..domain.models import InvalidField
 from ..domain.models.transaction import Busy
 from ..domain.run import (
@@ -34,62 +33,33 @@ from ..domain.run import (
     seconds_between,
 )
 from ..run_forms import AnswerForm, ChoiceForm, FormatForm, ReportForm, StepForm, SurveyForm
+from . import acknowledgement
+from .away import NOT_SAVED, away, lead_to, while_away
 
-NOT_SAVED = "This was not saved: the store did not answer. Your words are still here. Please send them again."
 ANSWERED_BEFORE = (
     "This question was already answered, perhaps in another tab. Both answers are kept; the first counts."
 )
-NOT_FIELDS = ("csrfmiddlewaretoken",)
+STOPPED = "Consent is not in force any more. This was not stored."
+CLOSED = "This session has ended. This was not stored."
+NOT_YET = "Another step comes first. This was not stored."
+NO_SUCH_STEP = "This step does not exist. This was not stored."
+NOT_READABLE = "A script has to send this form URL-encoded. Nothing was stored."
+SENT_BEFORE = "This answer was already sent with other words. Both are kept; the first counts."
+# On a page that was made before the student has chosen; the player then asks the device what was.
+UNCHOSEN = {"format_chosen": "text", "playback_speed": 1.0, "captions_enabled": False}
 SCRIPTED = "The questions are put together by a script today, not by an AI."
 
 
-log = logging.getLogger("run")
-View = Callable[..., HttpResponse]
-
-
-def while_away(answer: Callable[[HttpRequest], HttpResponse]) -> Callable[[View], View]:
-    """What a view answers when the store cannot be reached, so that not even the session is known."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def guarded(request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
-            try:
-                return view(request, *arguments, **options)
-            except (Busy, PynamoDBException) as fault:
-                log.warning("the store did not answer: %s", type(fault).__name__)
-                return answer(request)
-
-        return guarded
-
-    return decorate
-
-
-def away(request: HttpRequest) -> HttpResponse:
-    """Nothing that was typed is lost: the page holds it, and sends it again."""
-    if getattr(request, "htmx", False):
-        return lead_to(request, f"{request.path}?wait=1")
-    sent = [(name, value) for name, values in request.POST.lists() for value in values]
-    fields = [(name, value) for name, value in sent if name not in NOT_FIELDS]
-    context = {"fields": fields, "answer": request.POST.get("answer", ""), "save_failed": True}
-    return render(request, "run/away.html", context, status=503)
-
-
-def away_from_script(request: HttpRequest) -> HttpResponse:
-    return JsonResponse({"saved": False}, status=503)
-
-
-def lead_to(request: HttpRequest, url: str) -> HttpResponse:
-    """A redirect that htmx follows too, with the whole page."""
-    if getattr(request, "htmx", False):
-        return HttpResponse(status=204, headers={"HX-Redirect": url, "Vary": "HX-Request"})
-    return redirect(url)
-
-
-def load(session_id: str) -> Run:
+def load(request: HttpRequest, session_id: str) -> Run:
+    """The session, for whom it may be shown to: a confined browser must still be bound to it."""
     try:
-        return Run.load(session_id)
+        run = Run.load(session_id)
     except SessionNotFound:
+        confinement.check(request, ())
         raise Http404("no such session") from None
+    confinement.check(request, (*run.browsers, *run.links))
+    sites.check_session(request, run.session)
+    return run
 
 
 def url_of(run: Run, step: flow.Step | None) -> str:
@@ -100,40 +70,69 @@ def url_of(run: Run, step: flow.Step | None) -> str:
     return reverse("run_step", args=[run.id, step.stage.name, step.number])
 
 
-@allow("facilitator", "admin")
+@allow("facilitator", "admin", confined=True)
 @require_GET
 @while_away(away)
 def here(request: HttpRequest, session_id: str) -> HttpResponse:
     """Wherever the session stands."""
-    run = load(session_id)
+    run = load(request, session_id)
     return redirect(url_of(run, run.step))
 
 
-@allow("facilitator", "admin")
+@allow("facilitator", "admin", confined=True)
 @never_cache
 @while_away(away)
 def step(request: HttpRequest, session_id: str, stage: str, number: int = 1) -> HttpResponse:
-    run = load(session_id)
+    script = acknowledgement.by_script(request)
+    if script and not acknowledgement.is_readable(request):
+        return acknowledgement.refused(request, status=415, error="unreadable", message=NOT_READABLE)
+    try:
+        run = load(request, session_id)
+    except Http404:
+        if not script:
+            raise
+        return acknowledgement.refused(request, status=404, error="unknown", message=NO_SUCH_STEP)
     page = PAGES.get(stage.split("-")[0])
     asked = next((known for known in run.stages if known.name == stage), None)
     if page is None or asked is None or not 1 <= number <= asked.steps:
+        if script:
+            return acknowledgement.refused(request, status=404, error="unknown", message=NO_SUCH_STEP)
         return redirect(url_of(run, run.step))
     this = flow.Step(asked, number)
     was_shown = number <= run.done.get(stage, 0)  # an old page may be sent again, one to come may not
     if run.step != this and (request.method != "POST" or not was_shown):
-        return redirect(url_of(run, run.step))
+        return elsewhere(request, run, run.step)
     return page(request, run, this)
 
 
-@allow("facilitator", "admin")
+def elsewhere(request: HttpRequest, run: Run, step: flow.Step | None) -> HttpResponse:
+    """To where the session stands; what was sent for another step was not stored."""
+    if not acknowledgement.by_script(request):
+        return lead_to(request, url_of(run, step))
+    if not run.is_open:
+        return acknowledgement.refused(
+            request, status=410, error="closed", message=CLOSED, next=url_of(run, None)
+        )
+    return acknowledgement.refused(
+        request, status=409, error="out_of_step", message=NOT_YET, next=url_of(run, step)
+    )
+
+
+@allow("facilitator", "admin", confined=True)
 @never_cache
 @require_GET
 @while_away(away)
 def done(request: HttpRequest, session_id: str) -> HttpResponse:
-    run = load(session_id)
+    run = load(request, session_id)
     if run.step is not None:
         return redirect(url_of(run, run.step))
-    return render(request, "run/done.html", {"run": run, **frame(run, None)})
+    return show_done(request, run)
+
+
+def show_done(request: HttpRequest, run: Run, **context: Any) -> HttpResponse:
+    page = render(request, "run/done.html", {"run": run, **frame(run, None), **context})
+    page.headers["Run-Step"] = "done"
+    return page
 
 
 def frame(run: Run, this: flow.Step | None) -> dict[str, Any]:
@@ -147,72 +146,142 @@ def frame(run: Run, this: flow.Step | None) -> dict[str, Any]:
         ],
         "step_number": min(now_at + 1, len(names)),
         "step_count": len(names),
-        "minutes_left": max(1, round(run.minutes_left)) if this else None,
+        "minutes_left": max(1, round(left(run, this))) if this else None,
         "saved_at": run.last_moment,
         "student_code": run.session.student_code,
+        "next_url": next_of(run, this) if this else None,
+        "pack": pack_version(run),
+        "notes": calls.unread(run.calls),
+        "help_asked": calls.open_call(run.calls, calls.HELP),
     }
+
+
+def pack_version(run: Run) -> str:
+    """The pages of a session change once on its way, when it is known how the content is followed."""
+    return "chosen" if run.content else "new"
+
+
+def left(run: Run, this: flow.Step) -> float:
+    """Minutes from this step to the end."""
+    return flow.minutes_left(run.stages, flow.done_before(run.stages, this))
 
 
 def show(
     request: HttpRequest, run: Run, this: flow.Step, template: str, status: int = 200, **context: Any
 ) -> HttpResponse:
-    return render(request, template, {"run": run, "step": this, **frame(run, this), **context}, status=status)
+    """A step, marked as ours: a device keeps such pages, and takes no stranger's for one."""
+    told = {"run": run, "step": this, "address": url_of(run, this), **frame(run, this), **context}
+    page = render(request, template, told, status=status)
+    page.headers["Run-Step"] = this.slug
+    if status == 200 and "form" in context:
+        page.headers["Run-Keep"] = "yes"
+    return page
 
 
 def send(
     request: HttpRequest,
     run: Run,
+    this: flow.Step,
     form: StepForm,
     store: Callable[[], Run],
     again: Callable[..., HttpResponse],
 ) -> HttpResponse:
     """Store, then lead on. `again` shows the step once more with what was typed and what went wrong."""
+    script = acknowledgement.by_script(request)
+    if not form.is_valid():
+        return faulty(request, form, again)
     try:
         after = store()
     except OutOfStep as wrong:
-        messages.info(request, "This step was already done. Here is where you are.")
-        return redirect(url_of(run, wrong.step))
+        if not script:
+            messages.info(request, "This step was already done. Here is where you are.")
+        return elsewhere(request, run, wrong.step)
     except SessionClosed:
-        return redirect("run_done", run.id)
+        return elsewhere(request, Run.load(run.id), None)
     except ConsentNotInForce:
         return stopped(request, run)
     except DifferentAnswer as conflict:
-        return different(request, run, conflict)
+        return different(request, run, this, conflict)
     except (BadAnswer, running.BadChoice, InvalidField) as fault:
         form.add_error("answer" if "answer" in form.fields else None, str(fault))
-        return again(status=422)
+        return faulty(request, form, again)
     except (Busy, PynamoDBException):
+        if script:
+            return away(request)
         form.add_error(None, NOT_SAVED)
         return again(status=503, save_failed=True)
+    if script:
+        return acknowledgement.stored(request, after, this, next_url=next_of(run, this))
     return redirect(url_of(after, after.step))
 
 
+def next_of(run: Run, this: flow.Step) -> str:
+    """The address that follows in the plan, whatever is done by now."""
+    return url_of(run, flow.following(run.stages, this))
+
+
+def faulty(request: HttpRequest, form: StepForm, again: Callable[..., HttpResponse]) -> HttpResponse:
+    """What is wrong with which field; nothing was stored."""
+    if not acknowledgement.by_script(request):
+        return again(status=422)
+    faults = form.faults()
+    message = " ".join(f"{fault['label']} {fault['text']}".strip() for fault in faults)
+    return acknowledgement.refused(request, status=422, error="invalid", message=message, faults=faults)
+
+
 def stopped(request: HttpRequest, run: Run) -> HttpResponse:
+    if acknowledgement.by_script(request):
+        return acknowledgement.refused(
+            request, status=410, error="consent", message=STOPPED, next=url_of(run, run.step)
+        )
     return render(request, "run/no_consent.html", {"run": run}, status=403)
 
 
-def different(request: HttpRequest, run: Run, conflict: DifferentAnswer) -> HttpResponse:
+def different(request: HttpRequest, run: Run, this: flow.Step, conflict: DifferentAnswer) -> HttpResponse:
     """Both texts are kept. A second tab goes on; a reused submission id is told 409."""
+    if acknowledgement.by_script(request):
+        return acknowledgement.refused(
+            request,
+            status=409,
+            error="conflict",
+            message=SENT_BEFORE if conflict.same_submission else ANSWERED_BEFORE,
+            kept=True,
+            next=next_of(run, this),
+        )
     if conflict.same_submission:
         return render(request, "run/conflict.html", {"run": run}, status=409)
     messages.warning(request, ANSWERED_BEFORE)
     return redirect("run", run.id)
 
 
-def item(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
+def page_of(run: Run, this: flow.Step) -> str:
+    """What a form is bound to: its session and its step."""
+    return f"{run.id}/{this.slug}"
+
+
+def item(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> HttpResponse:
     """One item of the baseline or the final assessment."""
     question = study.package().assessment[this.number - 1]
     data = (request.POST,) if request.method == "POST" else ()
-    now = study.now()
+    now, page = study.now(), page_of(run, this)
     if question.question_type == "multiple_choice":
-        form: Any = ChoiceForm.fresh(question, *data, now=now)
+        form: Any = ChoiceForm.fresh(question, *data, now=now, page=page)
     else:
-        form = AnswerForm.fresh(*data, now=now)
+        form = AnswerForm.fresh(*data, now=now, page=page)
 
     def again(status: int = 200, **context: Any) -> HttpResponse:
         clock = seconds_between(run.stage_start(this.stage.name), now)
         return show(
-            request, run, this, "run/item.html", status, form=form, item=question, clock=clock, **context
+            request,
+            run,
+            this,
+            "run/item.html",
+            status,
+            form=form,
+            item=question,
+            clock=clock,
+            **context,
+            **more,
         )
 
     def store() -> Run:
@@ -225,20 +294,20 @@ def item(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
             package=study.package(),
             now=now,
             shown_at=form.shown_at(),
+            held=acknowledgement.held(request),
         )
 
-    if not data:
-        return again()
-    return send(request, run, form, store, again) if form.is_valid() else again(422)
+    return send(request, run, this, form, store, again) if data else again()
 
 
-def format_choice(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
+def format_choice(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> HttpResponse:
     package, now = study.package(), study.now()
     data = (request.POST,) if request.method == "POST" else ()
-    form: Any = FormatForm.fresh(package, *data, now=now, initial={"speed": "1.0"})
+    form: Any = FormatForm.fresh(package, *data, now=now, page=page_of(run, this), initial={"speed": "1.0"})
 
     def again(status: int = 200, **context: Any) -> HttpResponse:
-        return show(request, run, this, "run/format.html", status, form=form, package=package, **context)
+        context |= {"form": form, "package": package, **more}
+        return show(request, run, this, "run/format.html", status, **context)
 
     def store() -> Run:
         told = form.cleaned_data
@@ -249,20 +318,20 @@ def format_choice(request: HttpRequest, run: Run, this: flow.Step) -> HttpRespon
             captions=told["captions"],
             package=package,
             now=now,
+            submission_id=str(told["submission_id"]),
+            held=acknowledgement.held(request),
         )
 
-    if not data:
-        return again()
-    return send(request, run, form, store, again) if form.is_valid() else again(422)
+    return send(request, run, this, form, store, again) if data else again()
 
 
-def segment(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
+def segment(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> HttpResponse:
     """A segment in the player; sending it ends the segment."""
     segment_id = int(this.stage.segment or 0)
     package, now = study.package(), study.now()
     content = package.segment(segment_id)
     data = (request.POST,) if request.method == "POST" else ()
-    form: Any = StepForm.fresh(*data, now=now)
+    form: Any = StepForm.fresh(*data, now=now, page=page_of(run, this))
 
     def again(status: int = 200, **context: Any) -> HttpResponse:
         return show(
@@ -275,7 +344,11 @@ def segment(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
             segment=content,
             tracking=playing.tracking_of(run, segment_id),
             question_due=dialogue.is_due(run, segment_id),
+            prefs=run.content.delivery_preferences
+            if run.content
+            else UNCHOSEN | {"language": package.language},
             **context,
+            **more,
         )
 
     def store() -> Run:
@@ -283,59 +356,16 @@ def segment(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
         report.is_valid()  # a count that makes no sense is as good as none, and holds nobody up
         elapsed = seconds_between(run.last_moment, now)
         return playing.finish_segment(
-            run, segment_id=segment_id, report=report.report(otherwise=elapsed), package=package, now=now
-        )
-
-    if not data:
-        return again()
-    return send(request, run, form, store, again) if form.is_valid() else again(422)
-
-
-@allow("facilitator", "admin")
-@require_POST
-@while_away(away_from_script)
-def progress(request: HttpRequest, session_id: str, stage: str) -> HttpResponse:
-    """Where the player stands, told now and then while a segment plays."""
-    run, report = load(session_id), ReportForm(request.POST)
-    asked = next((known for known in run.stages if known.name == stage and known.kind == "segment"), None)
-    if asked is None or asked.segment is None:
-        raise Http404("no such segment")
-    now = study.now()
-    if not report.is_valid():
-        return JsonResponse({"saved": False, "errors": report.errors}, status=422)
-    if run.done.get(stage):
-        return JsonResponse({"saved": False, "moved_on": True}, status=409)
-    try:
-        playing.record_progress(
             run,
-            segment_id=asked.segment,
-            report=report.report(otherwise=0),
-            package=study.package(),
+            segment_id=segment_id,
+            report=report.report(otherwise=elapsed),
+            package=package,
             now=now,
+            submission_id=str(form.cleaned_data["submission_id"]),
+            held=acknowledgement.held(request),
         )
-    except (OutOfStep, SessionClosed):
-        return JsonResponse({"saved": False, "moved_on": True}, status=409)
-    except ConsentNotInForce:
-        return JsonResponse({"saved": False, "stopped": True}, status=403)
-    return JsonResponse({"saved": True, "at": f"{now.astimezone(study.zone()):%H:%M:%S}"})
 
-
-@allow("facilitator", "admin")
-@require_POST
-@while_away(away_from_script)
-def prepare(request: HttpRequest, session_id: str, stage: str) -> HttpResponse:
-    """Make the first question while the segment plays; the page does not wait for it."""
-    run = load(session_id)
-    asked = next((known for known in run.stages if known.name == stage and known.kind == "segment"), None)
-    if asked is None or asked.segment is None:
-        raise Http404("no such segment")
-    try:
-        dialogue.prepare(
-            run, segment_id=asked.segment, package=study.package(), tutor=study.tutor(), now=study.now()
-        )
-    except ConsentNotInForce:
-        return HttpResponse(status=403)
-    return HttpResponse(status=204)
+    return send(request, run, this, form, store, again) if data else again()
 
 
 def question(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
@@ -344,9 +374,10 @@ def question(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
     package, now = study.package(), study.now()
     data = (request.POST,) if request.method == "POST" else ()
     record = run.interventions.get(segment_id)
-    if not data and record is not None and len(record.questions) < this.number:
+    looks_again = getattr(request, "htmx", False)  # the page that waits; nothing else asks for a part
+    if not data and record is not None and (looks_again or len(record.questions) < this.number):
         return question_in_the_making(request, run, this)
-    form: Any = AnswerForm.fresh(*data, now=now)
+    form: Any = AnswerForm.fresh(*data, now=now, page=page_of(run, this))
 
     def again(status: int = 200, **context: Any) -> HttpResponse:
         asked = record.questions if record else []
@@ -372,11 +403,11 @@ def question(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
             submission_id=str(form.cleaned_data["submission_id"]),
             package=package,
             now=now,
+            held=acknowledgement.held(request),
+            fallback="fallback" in request.POST,
         )
 
-    if not data:
-        return again()
-    return send(request, run, form, store, again) if form.is_valid() else again(422)
+    return send(request, run, this, form, store, again) if data else again()
 
 
 def notice(run: Run) -> str | None:
@@ -385,51 +416,43 @@ def notice(run: Run) -> str | None:
 
 
 def question_in_the_making(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
-    """First a page that waits; its own request (or the browser's next one, without scripts) makes it."""
-    url = url_of(run, this)
-    htmx = getattr(request, "htmx", False)
-    if not htmx and "wait" not in request.GET and not study.tutor().offline:
-        return show(request, run, this, "run/making.html", url=url, tutor_notice=notice(run))
+    """A page that looks again every second until the question is there; the first look has it made."""
+    url, htmx = url_of(run, this), getattr(request, "htmx", False)
     try:
-        dialogue.question(
-            run,
-            segment_id=int(this.stage.segment or 0),
-            number=this.number,
-            package=study.package(),
-            tutor=study.tutor(),
-            clock=study.now,
-        )
+        if making.question(run, segment_id=int(this.stage.segment or 0), number=this.number):
+            return lead_to(request, url)
     except ConsentNotInForce:
         return lead_to(request, f"{url}?wait=1") if htmx else stopped(request, run)
     except (OutOfStep, SessionClosed):
-        url = reverse("run", args=[run.id])
-    return lead_to(request, url)
+        return lead_to(request, reverse("run", args=[run.id]))
+    if htmx:
+        return HttpResponse(status=204, headers={"Vary": "HX-Request"})
+    return show(request, run, this, "run/making.html", url=url, tutor_notice=notice(run))
 
 
-def survey(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
+def survey(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> HttpResponse:
     package, now = study.package(), study.now()
     data = (request.POST,) if request.method == "POST" else ()
-    form: Any = SurveyForm.fresh(package, *data, now=now)
+    form: Any = SurveyForm.fresh(package, *data, now=now, page=page_of(run, this))
 
     def again(status: int = 200, **context: Any) -> HttpResponse:
-        return show(request, run, this, "run/survey.html", status, form=form, **context)
+        return show(request, run, this, "run/survey.html", status, form=form, **context, **more)
 
     def store() -> Run:
-        return running.submit_survey(
+        return ending.submit_survey(
             run,
             answers=form.answers(),
             submission_id=str(form.cleaned_data["submission_id"]),
             package=package,
             now=now,
             shown_at=form.shown_at(),
+            held=acknowledgement.held(request),
         )
 
-    if not data:
-        return again()
-    return send(request, run, form, store, again) if form.is_valid() else again(422)
+    return send(request, run, this, form, store, again) if data else again()
 
 
-PAGES = {
+PAGES: dict[str, Callable[..., HttpResponse]] = {
     "baseline": item,
     "final": item,
     "format": format_choice,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any
@@ -16,9 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from pynamodb.exceptions import PynamoDBException
 
-from .. import paging, story, study, transcript
-from ..access import allow
-from ..domain import keys, running
+from .. import paging, sites, story, study, transcript
+from ..access import actor, allow
+from ..domain import ending, keys
 from ..domain.models import DirectoryEntry, Item, Session
 from ..domain.models.transaction import Busy
 from ..domain.run import Run, SessionClosed, SessionNotFound
@@ -35,6 +35,8 @@ FORMS: dict[str, type[forms.Form]] = {
 DEFAULTS = {"place": "on-site", "condition": "L1-I1-D", "type": "dynamic"}
 # A session with interventions every 2.5 minutes leaves four of them in the index of types beside itself.
 READ_PER_SESSION = 4
+READ_PER_OWN = 4
+"""How many sessions of all sites are read for each of an own site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,15 @@ class Sought:
     value: Any = None
     form: forms.Form | None = None
     listing: paging.Listing | None = None
+
+    def within(self, limit: sites.Limit | None) -> Sought:
+        """The same, of the reader's own sites."""
+        if limit is None or self.listing is None:
+            return self
+        only = sites.only_sessions(limit)
+        parts = tuple(partial(part, filter_condition=only) for part in self.listing.parts)
+        read = self.listing.read_per_item * READ_PER_OWN
+        return replace(self, listing=replace(self.listing, parts=parts, read_per_item=read))
 
     @property
     def query(self) -> str:
@@ -59,7 +70,7 @@ class Sought:
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     """One page of sessions, newest first; without a filter those of today."""
-    sought = _sought(request.GET)
+    sought = _sought(request.GET).within(sites.limit_of(request))
     context: dict[str, Any] = {"filters": FILTERS, "sought": sought}
     if sought.listing is not None:
         try:
@@ -152,7 +163,7 @@ def _days_around(day: date) -> dict[str, Any]:
 @require_GET
 def show(request: HttpRequest, session_id: str) -> HttpResponse:
     """Everything of a session, read with one query."""
-    run, package = _load(session_id), study.package()
+    run, package = _load(request, session_id), study.package()
     costs = transcript.costs(run)
     context = {
         "run": run,
@@ -172,19 +183,21 @@ def show(request: HttpRequest, session_id: str) -> HttpResponse:
     return render(request, "sessions/show.html", context)
 
 
-def _load(session_id: str) -> Run:
+def _load(request: HttpRequest, session_id: str) -> Run:
     try:
-        return Run.load(session_id)
+        run = Run.load(session_id)
     except SessionNotFound:
         raise Http404("no such session") from None
+    sites.check_session(request, run.session)
+    return run
 
 
 @allow("facilitator", "admin")
 @require_POST
 def stop(request: HttpRequest, session_id: str) -> HttpResponse:
-    run = _load(session_id)
+    run = _load(request, session_id)
     try:
-        running.stop(run, now=study.now())
+        ending.stop(run, by=actor(request), now=study.now())
     except SessionClosed as closed:
         messages.warning(request, f"There was nothing to stop: the session is {closed.state}.")
     except Busy as fault:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from typing import Any
 
-import qrcode
-import qrcode.image.svg
 import ua_parser
 from django import forms
 from django.conf import settings
@@ -18,15 +15,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from pynamodb.exceptions import PynamoDBException
 
-from .. import study
-from ..access import allow, roles_of
-from ..domain import keys, location, running
+from .. import qr, sites, study
+from ..access import actor, allow, roles_of
+from ..domain import consent, keys, location, starting
 from ..domain.content import Location
 from ..domain.models import DirectoryEntry, Student
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run
 from ..run_forms import StepForm, set_choices
-from .run import NOT_FIELDS, while_away
+from .away import NOT_FIELDS, while_away
 
 CODES_OFFERED = 50
 NO_POSITION = "There is no position yet. Allow this site to see where the tablet is, then check again."
@@ -107,7 +104,7 @@ def new(request: HttpRequest) -> HttpResponse:
     chosen = WhoForm(request.GET if "place" in request.GET else None, initial=_preset(request))
     if not chosen.is_bound or not chosen.is_valid():
         return _who(request, chosen, 422 if chosen.is_bound else 200)
-    student = _student(chosen.cleaned_data["code"])
+    student = _student(request, chosen.cleaned_data["code"])
     if student is None:
         chosen.add_error("code", "No student has this code. Look at the paper list, or onboard the student.")
         return _who(request, chosen, 404)
@@ -115,43 +112,73 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _start(request, student, place)
     form = StartForm.fresh(
-        place, "admin" in roles_of(request.user), now=study.now(), initial={"session_id": uuid.uuid4()}
+        place,
+        "admin" in roles_of(request.user),
+        now=study.now(),
+        page=_page(student),
+        initial={"session_id": uuid.uuid4()},
     )
     return _check(request, student, place, form)
+
+
+def _page(student: Student) -> str:
+    """What the form is bound to."""
+    return f"start/{student.student_id}"
 
 
 def _preset(request: HttpRequest) -> dict[str, str]:
     """A link from a student's page brings the student's id."""
     student_id = request.GET.get("student", "")
     try:
-        return {"code": Student.by_id(student_id).student_code} if student_id else {}
+        student = Student.by_id(student_id) if student_id else None
     except (Student.DoesNotExist, keys.BadKey):
-        return {}
+        student = None
+    return {"code": student.student_code} if student and sites.may_see_student(request, student) else {}
 
 
-def _student(code: str) -> Student | None:
+def _student(request: HttpRequest, code: str) -> Student | None:
+    """None for a student of a foreign site, too."""
     try:
         entry = DirectoryEntry.get(keys.STUDENT_DIRECTORY, code)
-        return Student.by_id(entry.student_id)
+        student = Student.by_id(entry.student_id)
     except (DirectoryEntry.DoesNotExist, Student.DoesNotExist):
         return None
+    return student if sites.may_see_student(request, student) else None
+
+
+def _codes(request: HttpRequest) -> list[str]:
+    """Codes to choose from, of students who may start: the newest, or those of the own sites."""
+    limit = sites.limit_of(request)
+    few: dict[str, Any] = {"limit": CODES_OFFERED, "page_size": CODES_OFFERED}
+    if limit is None:
+        found = list(DirectoryEntry.in_state("complete", **few))
+    else:
+        complete = DirectoryEntry.consent_state == "complete"
+        found = [
+            entry
+            for site in sorted(limit.sites)
+            for entry in DirectoryEntry.of_school(site, filter_condition=complete, **few)
+        ]
+    return [entry.student_code for entry in found if isinstance(entry, DirectoryEntry)][:CODES_OFFERED]
 
 
 def _who(request: HttpRequest, form: forms.Form, status: int = 200) -> HttpResponse:
-    newest = DirectoryEntry.in_state("complete", limit=CODES_OFFERED, page_size=CODES_OFFERED)
-    codes = [entry.student_code for entry in newest if isinstance(entry, DirectoryEntry)]
-    return render(request, "sessions/new.html", {"form": form, "codes": codes}, status=status)
+    context = {"form": form, "codes": _codes(request)}
+    return render(request, "sessions/new.html", context, status=status)
 
 
 def _check(
     request: HttpRequest, student: Student, place: Location, form: forms.Form, status: int = 200
 ) -> HttpResponse:
-    context = {"form": form, "student": student, "place": place, "consent": student.has_consent()}
+    obstacle = consent.obstacle(student)
+    context = {"form": form, "student": student, "place": place, "obstacle": obstacle}
     return render(request, "sessions/check.html", context, status=status)
 
 
 def _start(request: HttpRequest, student: Student, place: Location) -> HttpResponse:
-    form: Any = StartForm.fresh(place, "admin" in roles_of(request.user), request.POST, now=study.now())
+    form: Any = StartForm.fresh(
+        place, "admin" in roles_of(request.user), request.POST, now=study.now(), page=_page(student)
+    )
     if not form.is_valid():
         return _check(request, student, place, form, 422)
     try:
@@ -163,43 +190,40 @@ def _start(request: HttpRequest, student: Student, place: Location) -> HttpRespo
         return _check(request, student, place, form, 422)
     try:
         run = _started(request, student, place, form.cleaned_data, verified)
-    except ConsentNotInForce:
-        form.add_error(
-            None, "Consent is not in force, so the session was not started and nothing was stored."
-        )
+    except ConsentNotInForce as fault:
+        form.add_error(None, f"The session was not started and nothing was stored. {fault}")
         return _check(request, student, place, form, 403)
     except (Busy, PynamoDBException):
         form.add_error(
             None, "The session was not started: the store did not answer. Nothing is lost; try again."
         )
         return _check(request, student, place, form, 503)
-    return redirect("run", run.id)
+    return redirect("session_hand_over", run.id)
 
 
 def _started(
-    request: HttpRequest, student: Student, place: Location, told: dict[str, Any], verified: running.Verified
+    request: HttpRequest, student: Student, place: Location, told: dict[str, Any], verified: starting.Verified
 ) -> Run:
     override = None
     if told["condition"]:
-        override = running.Override(
+        override = starting.Override(
             condition=keys.Condition.from_code(told["condition"]),
             reason=told["condition_reason"],
-            by=request.user.get_username(),
         )
-    return running.start(
+    return starting.start(
         session_id=str(told["session_id"]),
         student_id=student.student_id,
         location=place,
         verified=verified,
         package=study.package(),
-        facilitator=request.user.get_username(),
+        by=actor(request),
         choose=study.chance.choice,
         now=study.now(),
         override=override,
     )
 
 
-def _verified(request: HttpRequest, form: Any, place: Location) -> running.Verified | None:
+def _verified(request: HttpRequest, form: Any, place: Location) -> starting.Verified | None:
     """None when the place was not made sure of; the form then says why and what to do."""
     told = form.cleaned_data
     common: dict[str, Any] = {
@@ -209,7 +233,7 @@ def _verified(request: HttpRequest, form: Any, place: Location) -> running.Verif
     }
     if told["vouch"]:
         fix = _fix(told, place)
-        return running.Verified(
+        return starting.Verified(
             method="manual",
             confidence="low",
             override_reason=told["vouch_reason"],
@@ -224,7 +248,7 @@ def _verified(request: HttpRequest, form: Any, place: Location) -> running.Verif
     if not told["at_home"]:
         form.add_error("at_home", "Ask the student, and tick this when the answer is yes.")
         return None
-    return running.Verified(method="honor_system", confidence="medium", **common)
+    return starting.Verified(method="honor_system", confidence="medium", **common)
 
 
 def _fix(told: dict[str, Any], place: Location) -> location.Fix | None:
@@ -249,14 +273,14 @@ def _gps(fix: location.Fix) -> dict[str, Any]:
     }
 
 
-def _by_position(form: Any, place: Location, common: dict[str, Any]) -> running.Verified | None:
+def _by_position(form: Any, place: Location, common: dict[str, Any]) -> starting.Verified | None:
     fix = _fix(form.cleaned_data, place)
     if fix is None:
         form.add_error(None, NO_POSITION)
     elif not fix.inside:
         form.add_error(None, _outside(fix, place))
     else:
-        return running.Verified(method="GPS", confidence=fix.confidence, gps=_gps(fix), **common)
+        return starting.Verified(method="GPS", confidence=fix.confidence, gps=_gps(fix), **common)
     return None
 
 
@@ -272,7 +296,7 @@ def _outside(fix: location.Fix, place: Location) -> str:
     )
 
 
-def _by_code(form: Any, place: Location, common: dict[str, Any]) -> running.Verified | None:
+def _by_code(form: Any, place: Location, common: dict[str, Any]) -> starting.Verified | None:
     try:
         location.check_place_code(
             form.cleaned_data["place_code"], location=place.key, secret=settings.SECRET_KEY, now=study.now()
@@ -280,7 +304,7 @@ def _by_code(form: Any, place: Location, common: dict[str, Any]) -> running.Veri
     except location.BadCode as fault:
         form.add_error("place_code", str(fault))
         return None
-    return running.Verified(method="QR_code", confidence="high", **common)
+    return starting.Verified(method="QR_code", confidence="high", **common)
 
 
 def device(user_agent: str) -> dict[str, str]:
@@ -309,8 +333,5 @@ def place_code(request: HttpRequest) -> HttpResponse:
     code = location.place_code(place.key, secret=settings.SECRET_KEY, now=now)
     # Behind the #, so that the code never reaches a server's log.
     url = request.build_absolute_uri(reverse("session_new")) + f"#place-code={code}"
-    picture = io.BytesIO()
-    qrcode.make(url, image_factory=qrcode.image.svg.SvgPathImage, box_size=12).save(picture)
-    svg = picture.getvalue().decode().partition("?>")[2]
-    context = {"place": place, "code": code, "svg": svg, "until": now + location.QR_LIFETIME}
+    context = {"place": place, "code": code, "svg": qr.svg(url), "until": now + location.QR_LIFETIME}
     return render(request, "sessions/place_code.html", context)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,13 +17,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 from pynamodb.exceptions import PynamoDBException
 
-from .. import paging, study
-from ..access import allow
-from ..domain import keys
-from ..domain.models import ConsentEvent, DirectoryEntry, Item, School, Session, Student
-from ..domain.models.consent import KINDS
+from .. import paging, sites, study
+from ..access import actor, allow
+from ..consent_record import ConsentRecord, NoSuchStudent
+from ..domain import consent, keys
+from ..domain.models import DirectoryEntry, School, Session, Student
 from ..domain.models.transaction import Busy, Refused
-from ..domain.onboarding import FormChanged, enrol, forms_needed
+from ..domain.onboarding import Erased, FormChanged, enrol, forms_needed
 from ..forms import (
     AboutForm,
     AgreementForm,
@@ -32,8 +33,16 @@ from ..forms import (
     SchoolFilter,
     StateFilter,
 )
+from .away import while_away
+from .consent import erased, nothing_shown, tell_of_view, tombstone
 
+READ_PER_OWN = 4
+"""How many students of all sites are read for each of an own site."""
 FILTERS = {"code": "Code", "school": "School", "state": "Consent"}
+FOREIGN_SCHOOL = (
+    "This school is in the study already, and you do not belong to it. Ask an administrator to add you to "
+    "it. Nothing was stored."
+)
 TITLES = {
     "about": "The student",
     "learning": "Learning",
@@ -51,15 +60,19 @@ TITLES = {
 @never_cache
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
-    """All students, or those of one code, school or state of consent; newest first but for codes."""
-    by = _filter(request.GET)
-    form = _filter_form(by, request.GET)
+    """All students, or those of one code, school or state of consent; newest first but for codes.
+
+    A facilitator's are those of the own sites, which without a filter come school by school.
+    """
+    by, limit = _filter(request.GET), sites.limit_of(request)
+    form = _filter_form(by, request.GET, limit)
     sought = form is not None and form.is_bound
     context: dict[str, Any] = {"filters": FILTERS, "by": by, "form": form, "sought": sought}
+    context["no_site"] = limit is not None and not limit.sites
     if form is None or form.is_valid():
         value = form.cleaned_data[by] if form else ""
         try:
-            context["page"] = paging.page(_listing(by, value), request.GET.get("cursor"))
+            context["page"] = paging.page(_listing(by, value, limit), request.GET.get("cursor"))
         except paging.BadCursor:
             return render(request, "bad_link.html", status=400)
         context["query"] = QueryDict(f"{by}={value}").urlencode() if form else ""
@@ -73,21 +86,33 @@ def _filter(sent: QueryDict) -> str:
     return next((name for name in named if name in FILTERS), "")
 
 
-def _filter_form(by: str, sent: QueryDict) -> forms.Form | None:
+def _filter_form(by: str, sent: QueryDict, limit: sites.Limit | None) -> forms.Form | None:
     given = sent if by in sent else None
     match by:
         case "code":
             return CodeFilter(given)
         case "school":
-            return SchoolFilter(given, schools=_schools())
+            return SchoolFilter(given, schools=sites.schools(limit))
         case "state":
             return StateFilter(given)
     return None
 
 
-def _listing(by: str, value: str) -> paging.Listing:
+def _listing(by: str, value: str, limit: sites.Limit | None) -> paging.Listing:
+    name = f"students/{by}/{value}"
+    if limit is None:
+        index, part = _query(by, value)
+        return paging.Listing(name=name, index=index, parts=(part,))
+    if by in ("", "school"):
+        parts = tuple(partial(DirectoryEntry.of_school, site) for site in sorted(limit.sites))
+        return paging.Listing(
+            name=name, index=1, parts=(partial(DirectoryEntry.of_school, value),) if value else parts
+        )
+    if not limit.sites:
+        return paging.Listing(name=name, index=None, parts=())
     index, part = _query(by, value)
-    return paging.Listing(name=f"students/{by}/{value}", index=index, parts=(part,))
+    own = partial(part, filter_condition=sites.only_students(limit))
+    return paging.Listing(name=name, index=index, parts=(own,), read_per_item=READ_PER_OWN)
 
 
 def _query(by: str, value: str) -> tuple[int | None, Callable[..., Any]]:
@@ -101,35 +126,32 @@ def _query(by: str, value: str) -> tuple[int | None, Callable[..., Any]]:
     return 5, DirectoryEntry.newest_first
 
 
-def _schools() -> list[School]:
-    return [item for item in School.all() if isinstance(item, School)]
-
-
 # --- one student
 
 
 @allow("facilitator", "admin", "researcher")
 @never_cache
 @require_GET
+@while_away(nothing_shown)
 def show(request: HttpRequest, student_id: str) -> HttpResponse:
-    """Profile, consent and its history, and all sessions: two queries."""
-    student, events = _profile_and_consent(student_id)
-    sessions = [item for item in Session.of_student(student_id) if isinstance(item, Session)]
-    context = {"student": student, "events": events, "sessions": sessions}
-    return render(request, "students/show.html", context)
-
-
-def _profile_and_consent(student_id: str) -> tuple[Student, list[ConsentEvent]]:
+    """Profile, consent and its history, and all sessions: two queries, and that somebody looked."""
     try:
-        items: list[Item] = list(Item.query(keys.student(student_id), consistent_read=True))
-    except keys.BadKey:
-        raise Http404("no such student") from None
-    student = next((item for item in items if isinstance(item, Student)), None)
-    if student is None:
-        raise Http404("no such student")
-    events = [item for item in items if isinstance(item, ConsentEvent)]
-    # Forms given in the same second stand in the order in which they were asked for.
-    return student, sorted(events, key=lambda event: (event.at, KINDS.index(event.kind)))
+        record = ConsentRecord.load(student_id)
+    except NoSuchStudent:
+        buried = tombstone(student_id)
+        if buried is None or not sites.may_see_grave(request, buried.by):
+            raise Http404("no such student") from None
+        return erased(request, student_id)
+    sites.check_student(request, record.student)
+    sessions = [item for item in Session.of_student(student_id) if isinstance(item, Session)]
+    context = {
+        "student": record.student,
+        "record": record,
+        "obstacle": consent.obstacle(record.student),
+        "sessions": sessions,
+    }
+    tell_of_view(request, student_id, "student page")
+    return render(request, "students/show.html", context)
 
 
 # --- enrolment: nothing is stored before the last yes, so what was filled in travels from page to page
@@ -152,6 +174,8 @@ def new(request: HttpRequest) -> HttpResponse:
             return _ask(request, name, _reopened(name, sent), passed)
         if isinstance(form, AgreementForm) and form.refused:
             return render(request, "students/refused.html", {"kind": name})
+        if name == "about" and form.is_valid():
+            _check_school(request, form)
         if not form.is_valid():
             return _ask_again(request, name, form, passed)
         passed.append(form)
@@ -161,6 +185,13 @@ def new(request: HttpRequest) -> HttpResponse:
             following = names[names.index(name) + 1]
             return _ask(request, following, _reopened(following, sent), passed)
     return _enrol(request, passed)
+
+
+def _check_school(request: HttpRequest, form: forms.Form) -> None:
+    """A school that is in the study already lets in only who belongs to it."""
+    limit, name = sites.limit_of(request), form.cleaned_data["school"]
+    if limit is not None and not limit.lets_see_school(name) and _known(name) is not None:
+        form.add_error("school", FOREIGN_SCHOOL)
 
 
 def _form(name: str, sent: QueryDict | None) -> forms.Form:
@@ -203,7 +234,7 @@ def _ask(request: HttpRequest, name: str, form: forms.Form, passed: list[forms.F
         "last": place + 1 == len(names),
         "carried": carried,
         "student_id": student_id,
-        "schools": _schools() if name == "about" else [],
+        "schools": sites.schools(sites.limit_of(request)) if name == "about" else [],
     }
     return render(request, "students/new.html", context)
 
@@ -221,6 +252,7 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
     about, learning, *agreements = passed
     told = [form for form in agreements if isinstance(form, AgreementForm)]
     try:
+        _join_new(request, about.cleaned_data["school"])
         student = enrol(
             student_id=str(identity.cleaned_data["student_id"]),
             demographics={**about.cleaned_data, "school": _spelling(about.cleaned_data["school"])},
@@ -230,12 +262,15 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
             forms=study.package().forms,
             ages=study.ages(),
             source=study.chance,
-            by=request.user.get_username(),
+            by=actor(request),
             now=study.now(),
         )
     except FormChanged as fault:
         messages.warning(request, str(fault))
         return _ask(request, told[0].form.kind, _form(told[0].form.kind, None), [about, learning])
+    except Erased as fault:
+        messages.error(request, f"{fault} Nothing was stored. Begin anew if the student comes back.")
+        return redirect("student_new")
     except (Busy, Refused, PynamoDBException):
         told[-1].add_error(None, "The store did not answer, so nothing was saved. Please send it again.")
         return _ask(request, told[-1].form.kind, told[-1], passed[:-1])
@@ -244,10 +279,22 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
 
 def _spelling(school: str) -> str:
     """A known school keeps the spelling it is known by."""
+    known = _known(school)
+    return str(known.name) if known else school
+
+
+def _known(school: str) -> School | None:
     try:
-        return str(School.get(keys.SCHOOL_DIRECTORY, keys.school_id(school)).name)
+        return School.get(keys.SCHOOL_DIRECTORY, keys.school_id(school))
     except School.DoesNotExist:
-        return school
+        return None
+
+
+def _join_new(request: HttpRequest, school: str) -> None:
+    """Who brings in the first student of a school belongs to it, and before, so that none is out of reach."""
+    limit = sites.limit_of(request)
+    if limit is not None and not limit.lets_see_school(school):
+        sites.join(User.objects.get(pk=request.user.pk), school, by=actor(request))
 
 
 def _enrolled(request: HttpRequest) -> HttpResponse:
@@ -255,4 +302,5 @@ def _enrolled(request: HttpRequest) -> HttpResponse:
         student = Student.by_id(request.GET["enrolled"])
     except (Student.DoesNotExist, keys.BadKey):
         raise Http404("no such student") from None
+    sites.check_student(request, student)
     return render(request, "students/enrolled.html", {"student": student})

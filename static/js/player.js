@@ -2,11 +2,24 @@
 // It stops at the end of the segment, never jumps forward, and tells the server where it stands.
 // The server keeps that for other devices; this tab keeps it to the tick, as a reload is asked for before it ends.
 
+import { waiting } from "./outbox.js";
+import { show } from "./savestate.js";
+
 const player = document.getElementById("player");
+if (document.body.dataset.packed) await chosenHere();
 const form = document.getElementById("step-form");
 const media = document.getElementById("media");
 const [bar, playButton, backButton, time, note, goOn] = ["bar", "play", "back", "time", "player-note", "go-on"].map((id) => document.getElementById(id));
 const sentences = [...player.querySelectorAll(".sentence")];
+
+// A kept page was made before the student has chosen; the choice waits in the outbox.
+async function chosenHere() {
+  const sent = (await waiting()).find((entry) => entry.session === document.body.dataset.session && entry.path.endsWith("/format/"));
+  if (!sent) return;
+  const chosen = new URLSearchParams(sent.body);
+  Object.assign(player.dataset, { format: chosen.get("format_chosen"), speed: chosen.get("speed") });
+  document.getElementById("captions").hidden = chosen.get("format_chosen") === "audio" && !chosen.has("captions");
+}
 
 const TICK = 250; // milliseconds between two looks at the clock
 const REPORT_EVERY = 5; // seconds of playing between two reports
@@ -126,9 +139,9 @@ async function report() {
     const answer = await fetch(player.dataset.progress, { method: "POST", body, keepalive: true });
     if (answer.status === 409) return end();
     const told = answer.ok ? await answer.json() : { saved: false };
-    tell(told.saved ? "saved" : "failed", told.at);
+    tell(told);
   } catch {
-    tell("waiting");
+    tell({ saved: false });
   }
 }
 
@@ -138,12 +151,9 @@ function end() {
   stop("This part is over. You can go on.");
 }
 
-const STATES = { waiting: "On this device", failed: "Not saved: try again" };
-
-function tell(kind, at) {
-  const shown = document.getElementById("save-state");
-  shown.dataset.state = kind;
-  shown.textContent = kind === "saved" ? `Saved ${at}` : STATES[kind];
+// A place in the segment that was not told stays in this tab, and goes along with the end of the segment.
+function tell(told) {
+  show(told.saved ? { player: false, at: told.at } : { player: true });
 }
 
 function start() {

@@ -29,10 +29,10 @@ PAGES = {
     "/dashboards/time/": 1,
     "/dashboards/time/?unit=week": 1,
     f"/dashboards/students/{STUDENT}/": 2,
-    "/dashboards/ai/": 1,
-    "/dashboards/charts/gain_by_condition.csv": 1,
-    "/dashboards/charts/gain_over_time.csv?unit=day": 1,
-    "/dashboards/charts/score_distribution.csv?condition=L1-I1-D": 1,
+    "/dashboards/ai/": 2,  # and whether the model answers
+    "/dashboards/charts/gain_by_condition.csv": 2,  # one is the entry in the audit log
+    "/dashboards/charts/gain_over_time.csv?unit=day": 2,
+    "/dashboards/charts/score_distribution.csv?condition=L1-I1-D": 2,
 }
 
 

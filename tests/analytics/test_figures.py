@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_app.figures import FIELDS, Figures, Month, Sums, median, merge, pooled_d, quantile, variance
+from analytics_app.figures import (
+    FIELDS,
+    Figures,
+    Impossible,
+    Month,
+    Sums,
+    median,
+    merge,
+    pooled_d,
+    quantile,
+    variance,
+)
 
 TENTHS = st.lists(st.integers(0, 1000), min_size=2, max_size=40)
 
@@ -117,6 +128,11 @@ def test_students_of_different_conditions_are_not_added_up() -> None:
     both = [month_of_students("2025-08", {0: 1}), month_of_students("2025-08", {0: 1}, code="L1-I1-S")]
     figures: Figures = merge(both)
     assert figures.students is None
+
+
+def test_sums_of_no_values_have_no_variance() -> None:
+    with pytest.raises(Impossible, match="2 values cannot add up to 200 and their squares to 18600"):
+        variance(2, 200, 18600)
 
 
 def test_the_variance_of_large_sums_is_exact() -> None:

@@ -12,13 +12,13 @@ from django.test import Client
 
 from analytics_app import board
 from sessions_app import study
-from sessions_app.domain import flow, running
+from sessions_app.domain import ending, flow, spending
 from sessions_app.domain.models import Session
 from sessions_app.domain.run import DifferentAnswer, Run
 from sessions_app.domain.tutor import TutorFailed
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 from tests.analytics import cohort
-from tests.domain.cast import NOON, Participant, start_in
+from tests.domain.cast import FACILITATOR, NOON, Participant, start_in
 from tests.journeys.cast import signed_in, store_away
 
 pytestmark = pytest.mark.django_db
@@ -161,7 +161,7 @@ def test_rows_keep_their_place_between_looks(client: Client, at: Any) -> None:
 
 def test_only_running_sessions_are_on_it(client: Client, at: Any) -> None:
     runs = [start_in("L4-I3-S") for _ in range(2)]
-    running.stop(runs[0], now=NOON)
+    ending.stop(runs[0], by=FACILITATOR, now=NOON)
     whole = Participant.in_condition("L4-I3-S").walk()
     at(whole.now)
     assert shown(client) == [runs[1].id]
@@ -234,6 +234,14 @@ def test_a_part_without_the_store_is_no_page(client: Client, at: Any) -> None:
     assert (response.status_code, response.content) == (503, b"")
 
 
+def test_it_says_that_the_model_does_not_answer_and_since_when(client: Client, at: Any) -> None:
+    assert "is not answering" not in client.get("/monitor/").content.decode()
+    spending.ToldHealth(lambda: NOON).fails("overloaded")
+    readers = {"/monitor/": client, "/dashboards/ai/": signed_in("researcher")}
+    for address, reader in readers.items():
+        assert "The model is not answering since 12:00." in reader.get(address).content.decode()
+
+
 # --- what it costs
 
 
@@ -246,7 +254,7 @@ def test_it_costs_two_queries_and_one_for_each_that_runs(
         start_in("L4-I3-S")
     requests_made.clear()
     client.get("/monitor/")
-    assert requests_made == ["Query"] * 5
+    assert requests_made == [*["Query"] * 5, "GetItem"]
 
 
 def test_sessions_of_other_days_cost_nothing(

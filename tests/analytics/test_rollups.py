@@ -394,6 +394,28 @@ def test_scores_that_change_while_workers_count_end_up_right(table: str) -> None
     assert differences() == []
 
 
+def test_a_contribution_that_moved_on_before_its_aggregate_was_read_is_read_again(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """{50, 70} became {90, 70}: taking the 50 that was read earlier out of that leaves sums of no values."""
+    moved, other = cohort.whole(final=50.0), cohort.whole(final=70.0)
+    for items in (moved, other):
+        cohort.store(*items)
+        apply(items[0].session_id)
+    session_id, count = moved[0].session_id, rollups.recount
+
+    def overtaken(session_id: str) -> Any:
+        monkeypatch.setattr(rollups, "recount", count)
+        rescore(session_id, "final", 90.0)
+        assert apply(session_id)
+        return count(session_id)
+
+    monkeypatch.setattr(rollups, "recount", overtaken)
+    assert not apply(session_id)  # another had counted it
+    assert aggregate().sums["final_sum"] == 1600
+    assert differences() == []
+
+
 def test_days_are_counted_by_condition(table: str) -> None:
     for code, day in (("L1-I1-D", 0), ("L4-I3-S", 0), ("L4-I3-S", 1)):
         items = cohort.whole(

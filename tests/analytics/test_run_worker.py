@@ -57,6 +57,21 @@ def test_answers_of_a_simulated_session_are_graded_and_counted(table: str) -> No
         assert queries.condition_figures(condition).gain.mean == pytest.approx(told)
 
 
+def test_a_session_left_behind_is_closed_once_an_hour_at_most(
+    table: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ABANDON_AFTER_HOURS = 24
+    old = cohort.session(state="running", start=cohort.NOON)
+    old.save()
+    monkeypatch.setattr(study, "now", lambda: cohort.NOON + timedelta(days=20))
+    duty = run_worker.LeftBehind()
+    assert duty.step() is True
+    assert Run.load(old.session_id).session.state == "abandoned"
+    assert duty.next == cohort.NOON + timedelta(days=20, hours=1)
+    monkeypatch.setattr(run_worker.abandoned, "left_behind", lambda **told: pytest.fail("looked again"))
+    assert duty.step() is False
+
+
 def test_once_with_nothing_to_do_ends(table: str) -> None:
     call_command("run_worker", once=True)
     assert list(Item.query(keys.worker("statistics"))) == []

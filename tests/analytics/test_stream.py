@@ -148,6 +148,30 @@ def test_an_unreadable_session_does_not_hold_up_the_handler(
     assert made.session_id in caplog.text
 
 
+def test_a_lost_contribution_that_cannot_be_read_harms_no_other_session(
+    table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = cohort.whole()
+    cohort.store(*items)
+    rollups.apply(items[0].session_id, now=cohort.NOON)
+    gone = cohort.record(erased=Contribution.of_session(items[0].session_id))
+    gone["dynamodb"]["OldImage"]["updated_at"] = {"S": "some day"}
+    other = cohort.session()
+    cohort.store(other)
+    assert stream.handler({"Records": [gone, cohort.record(new=other)]}, None) == {"batchItemFailures": []}
+    assert sessions_counted() == 2
+    assert "cannot be read" in caplog.text
+
+
+def test_what_is_of_no_day_of_the_audit_log_holds_up_no_seal(
+    table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = cohort.record(new=cohort.session())
+    told["dynamodb"]["Keys"] = {"PK": {"S": "AUDIT#someday"}, "SK": {"S": "x"}}
+    assert stream.handler({"Records": [told]}, None) == {"batchItemFailures": []}
+    assert "not sealed" in caplog.text
+
+
 # --- the poller
 
 

@@ -12,14 +12,17 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-from sessions_app.domain import dialogue, keys, onboarding, playing, running
-from sessions_app.domain.content import load
+from sessions_app.domain import dialogue, ending, keys, onboarding, playing, running, starting
+from sessions_app.domain.audit import Actor
+from sessions_app.domain.content import ConsentForm, load
 from sessions_app.domain.models import Student
 from sessions_app.domain.run import Run
 from sessions_app.domain.tutor import Tutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
 PACKAGE = load(Path(__file__).parents[2] / "content" / "tredegar-iron-works-v1")
+FACILITATOR, ADMIN = Actor("facilitator", "facilitator"), Actor("admin", "admin")
+IRB = Actor("irb", "irb")
 NOON = datetime(2026, 3, 3, 17, 0, tzinfo=UTC)
 AGES = onboarding.Ages(least=14, most=18)
 GPS = {
@@ -29,7 +32,7 @@ GPS = {
     "geofence_validated": True,
     "distance_from_target_meters": 4.2,
 }
-HONOR = running.Verified(method="honor_system", confidence="medium")
+HONOR = starting.Verified(method="honor_system", confidence="medium")
 ANSWER = "The river gave the mills their power because the water falls here."
 
 
@@ -37,11 +40,24 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def agreements(age: int, *, agrees: bool = True) -> list[onboarding.Agreement]:
+def with_new_form(kind: str, version: str = "2.0") -> tuple[ConsentForm, ...]:
+    """The package's forms, one of them with another text."""
+    return tuple(
+        form.model_copy(update={"version": version, "text": f"{form.text}\n\nNew in {version}."})
+        if form.kind == kind
+        else form
+        for form in PACKAGE.forms
+    )
+
+
+def agreements(
+    age: int, *, agrees: bool = True, forms: tuple[ConsentForm, ...] = PACKAGE.forms
+) -> list[onboarding.Agreement]:
+    current = {str(form.kind): form.sha256 for form in forms}
     return [
         onboarding.Agreement(
             kind=kind,
-            sha256=PACKAGE.form(kind).sha256,
+            sha256=current[kind],
             relation="mother" if kind == "parental_permission" else "self",
             method="on_screen",
             agrees=agrees,
@@ -69,17 +85,17 @@ def enrol(age: int = 16, **changes: Any) -> Student:
         "forms": PACKAGE.forms,
         "ages": AGES,
         "source": random.Random(),
-        "by": "facilitator",
+        "by": FACILITATOR,
         "now": NOON - timedelta(days=3),
     }
     return onboarding.enrol(**{**told, **changes})
 
 
-def verified(location: str) -> running.Verified:
+def verified(location: str) -> starting.Verified:
     if location in ("on-site", "learning-space"):
-        return running.Verified(method="GPS", confidence="high", gps=GPS)
+        return starting.Verified(method="GPS", confidence="high", gps=GPS)
     if location == "classroom":
-        return running.Verified(method="QR_code", confidence="high")
+        return starting.Verified(method="QR_code", confidence="high")
     return HONOR
 
 
@@ -90,18 +106,19 @@ def start(student: Student, location: str = "home", **changes: Any) -> Run:
         "location": PACKAGE.location(location),
         "verified": verified(location),
         "package": PACKAGE,
-        "facilitator": "facilitator",
+        "by": FACILITATOR,
         "choose": random.Random(1).choice,
         "now": NOON,
     }
-    return running.start(**{**told, **changes})
+    return starting.start(**{**told, **changes})
 
 
 def start_in(code: str, student: Student | None = None, **changes: Any) -> Run:
     """A session in a given condition, set by hand."""
     condition = keys.Condition.from_code(code)
-    override = running.Override(condition=condition, reason="a test", by="admin")
-    return start(student or enrol(), condition.location, override=override, **changes)
+    override = starting.Override(condition=condition, reason="a test")
+    told: dict[str, Any] = {"by": ADMIN, "override": override, **changes}
+    return start(student or enrol(), condition.location, **told)
 
 
 @dataclass
@@ -201,7 +218,7 @@ class Participant:
             "package": PACKAGE,
             "now": self.after(60),
         }
-        self.run = running.submit_survey(self.run, **{**told, **changes})
+        self.run = ending.submit_survey(self.run, **{**told, **changes})
         return self.run
 
     def take_step(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys, running
+from sessions_app.domain import ending, keys, running
 from sessions_app.domain.models.transaction import Busy
 from sessions_app.domain.run import (
     BadAnswer,
@@ -15,7 +15,7 @@ from sessions_app.domain.run import (
     SessionClosed,
 )
 
-from .cast import NOON, PACKAGE, Participant, at_once, new_id
+from .cast import FACILITATOR, NOON, PACKAGE, Participant, at_once, new_id
 
 Items = Callable[..., list[dict[str, Any]]]
 Everything = Callable[[], list[dict[str, Any]]]
@@ -219,7 +219,7 @@ def test_the_longest_answer_fits_in_any_script(participant: Participant, stored:
 
 def test_a_closed_session_takes_no_answer(participant: Participant, everything: Everything) -> None:
     participant.answer_item("baseline", 1, RIGHT)
-    running.stop(participant.run, now=participant.after())
+    ending.stop(participant.run, by=FACILITATOR, now=participant.after())
     participant.run = Run.load(participant.run.id)
     before = everything()
     with pytest.raises(SessionClosed) as refused:
@@ -309,9 +309,9 @@ def test_stopping_keeps_what_was_stored_and_twice_is_harmless(
     participant: Participant, stored: Items
 ) -> None:
     participant.walk_to("baseline/4")
-    run = running.stop(participant.run, now=participant.after())
-    running.stop(run, now=participant.after())
-    running.stop(Run.load(run.id), now=participant.after())
+    run = ending.stop(participant.run, by=FACILITATOR, now=participant.after())
+    ending.stop(run, by=FACILITATOR, now=participant.after())
+    ending.stop(Run.load(run.id), by=FACILITATOR, now=participant.after())
     session, *_ = stored(keys.session(run.id), "METADATA")
     assert session["state"] == "abandoned"
     assert session["completion_status"]["completed"] is False
@@ -323,16 +323,16 @@ def test_a_session_that_moved_on_is_not_stopped_unseen(participant: Participant,
     stale = Run.load(participant.run.id)
     participant.walk_to("format")
     with pytest.raises(Busy):
-        running.stop(stale, now=participant.after())
+        ending.stop(stale, by=FACILITATOR, now=participant.after())
     assert stored(keys.session(stale.id), "METADATA")[0]["state"] == "running"
 
 
 def test_a_session_left_behind_is_stale(participant: Participant) -> None:
     session, hour = participant.run.session, timedelta(hours=1)
-    assert running.is_stale(session, now=NOON + timedelta(minutes=61), after=hour)
-    assert not running.is_stale(session, now=NOON + timedelta(minutes=60), after=hour)
+    assert ending.is_stale(session, now=NOON + timedelta(minutes=61), after=hour)
+    assert not ending.is_stale(session, now=NOON + timedelta(minutes=60), after=hour)
     session.state = "completed"
-    assert not running.is_stale(session, now=NOON + timedelta(days=9), after=hour)
+    assert not ending.is_stale(session, now=NOON + timedelta(days=9), after=hour)
 
 
 def test_prior_knowledge_is_the_baselines_multiple_choice_points(

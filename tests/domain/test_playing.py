@@ -6,7 +6,7 @@ import pytest
 
 from sessions_app.domain import keys
 from sessions_app.domain.models import InvalidField
-from sessions_app.domain.run import ConsentNotInForce, OutOfStep, Run
+from sessions_app.domain.run import ConsentNotInForce, DifferentAnswer, OutOfStep, Run
 
 from .cast import Participant, at_once
 
@@ -43,21 +43,33 @@ def test_the_choice_of_format_is_stored(table: str, stored: Items) -> None:
     assert content["content_metadata"]["duration_seconds"] == 600
 
 
-def test_the_first_choice_stands(participant: Participant, everything: Everything) -> None:
+def test_the_same_choice_again_changes_nothing(participant: Participant, everything: Everything) -> None:
     before = everything()
-    participant.choose_format(format_chosen="video")
+    participant.choose_format()
     assert everything() == before
-    assert participant.run.content is not None
-    assert participant.run.content.delivery_preferences.format_chosen == "audio"
+
+
+def test_of_two_choices_the_first_one_stands_and_the_other_is_kept(participant: Participant) -> None:
+    for _ in range(2):
+        with pytest.raises(DifferentAnswer):
+            participant.choose_format(format_chosen="video")
+    after = Run.load(participant.run.id)
+    assert after.content is not None
+    assert after.content.delivery_preferences.format_chosen == "audio"
+    assert [conflict.text for conflict in after.conflicts] == ["video, speed 1, without captions"]
 
 
 def test_of_two_tabs_one_choice_stands(table: str, stored: Items) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("format")
     tabs = [Participant(Run.load(participant.run.id), now=participant.now) for _ in range(2)]
-    runs = at_once(2, lambda n: tabs[n].choose_format(format_chosen=("audio", "text")[n]))
+    ends = at_once(2, lambda n: tabs[n].choose_format(format_chosen=("audio", "text")[n]))
     content, *_ = stored(keys.session(participant.run.id), "CONTENT_DELIVERY")
     chosen = content["delivery_preferences"]["format_chosen"]
-    assert {run.content.delivery_preferences.format_chosen for run in runs} == {chosen}
+    (stands,) = [end for end in ends if isinstance(end, Run)]
+    (refused,) = [end for end in ends if isinstance(end, DifferentAnswer)]
+    assert stands.content is not None
+    assert stands.content.delivery_preferences.format_chosen == chosen
+    assert refused.same_submission is False
 
 
 @pytest.mark.parametrize(

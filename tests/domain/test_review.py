@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sessions_app.domain import grading, keys, review
+from sessions_app.domain.audit import Actor
 from sessions_app.domain.models import InvalidField, Review
 from sessions_app.domain.models.review import in_sample
 from sessions_app.domain.review import Answer, ChangedMeanwhile, NothingToScore, NotYours
@@ -81,7 +82,7 @@ def give(
         "question": question,
         "breakdown": {c.name: c.most if value is None else value for c in answer.criteria},
         "note": "",
-        "by": by,
+        "by": Actor(by, "researcher"),
         "seen": answer.seen_by(by),
         "package": PACKAGE,
         "now": participant.after(),
@@ -186,7 +187,7 @@ def test_a_score_is_one_query_and_one_write(finished: Participant, requests_made
         question="q3",
         breakdown={c.name: 0.0 for c in answer.criteria},
         note="",
-        by="ada",
+        by=Actor("ada", "researcher"),
         seen=answer.seen_by("ada"),
         package=PACKAGE,
         now=finished.after(),

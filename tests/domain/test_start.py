@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys, running
+from sessions_app.domain import keys, starting
 from sessions_app.domain.models import InvalidField, Student
 from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
 
-from .cast import GPS, HONOR, NOON, PACKAGE, Participant, at_once, enrol, new_id, start, start_in
+from .cast import FACILITATOR, GPS, HONOR, NOON, PACKAGE, Participant, at_once, enrol, new_id, start, start_in
 
 Items = Callable[..., list[dict[str, Any]]]
 Everything = Callable[[], list[dict[str, Any]]]
@@ -124,7 +124,7 @@ def test_an_adult_needs_no_parental_permission(table: str) -> None:
 
 @pytest.mark.parametrize("student_id", ["nobody", "not a key#", ""])
 def test_an_unknown_student_starts_nothing(table: str, everything: Everything, student_id: str) -> None:
-    with pytest.raises(running.StudentNotFound):
+    with pytest.raises(starting.StudentNotFound):
         start(Student(student_id=student_id))
     assert everything() == []
 
@@ -192,14 +192,14 @@ def test_an_override_to_another_place_than_the_verified_one_is_refused(
 ) -> None:
     student = enrol()
     before = everything()
-    elsewhere = running.Override(condition=keys.Condition.from_code("L1-I1-D"), reason="x", by="admin")
-    with pytest.raises(running.OtherPlace):
+    elsewhere = starting.Override(condition=keys.Condition.from_code("L1-I1-D"), reason="x")
+    with pytest.raises(starting.OtherPlace):
         start(student, "home", override=elsewhere)
     assert everything() == before
 
 
 def test_a_place_that_was_vouched_for_is_flagged(table: str, stored: Items) -> None:
-    vouched = running.Verified(
+    vouched = starting.Verified(
         method="manual", confidence="low", override_reason="no position", attested_by="facilitator"
     )
     run = start(enrol(), "on-site", verified=vouched)
@@ -211,18 +211,18 @@ def test_a_place_that_was_vouched_for_is_flagged(table: str, stored: Items) -> N
 @pytest.mark.parametrize(
     ("field", "location", "bad"),
     [
-        ("gps_data", "home", running.Verified(method="honor_system", confidence="medium", gps=GPS)),
-        ("verification.override_reason", "home", running.Verified(method="manual", confidence="low")),
-        ("verification.method", "home", running.Verified(method="telepathy", confidence="low")),
+        ("gps_data", "home", starting.Verified(method="honor_system", confidence="medium", gps=GPS)),
+        ("verification.override_reason", "home", starting.Verified(method="manual", confidence="low")),
+        ("verification.method", "home", starting.Verified(method="telepathy", confidence="low")),
         (
             "gps_data.latitude",
             "on-site",
-            running.Verified(method="GPS", confidence="high", gps=GPS | {"latitude": 91.0}),
+            starting.Verified(method="GPS", confidence="high", gps=GPS | {"latitude": 91.0}),
         ),
     ],
 )
 def test_a_verification_that_cannot_be_is_refused_with_the_whole_start(
-    table: str, everything: Everything, field: str, location: str, bad: running.Verified
+    table: str, everything: Everything, field: str, location: str, bad: starting.Verified
 ) -> None:
     student = enrol()
     before = everything()
@@ -249,13 +249,13 @@ def test_a_session_is_read_whole_in_one_query(table: str, requests_made: list[st
 def test_simulated_sessions_say_so_and_others_do_not(table: str, stored: Items) -> None:
     flags = []
     for simulated in (True, False):
-        run = running.start(
+        run = starting.start(
             session_id=new_id(),
             student_id=enrol(simulated=simulated).student_id,
             location=PACKAGE.location("home"),
             verified=HONOR,
             package=PACKAGE,
-            facilitator="f",
+            by=FACILITATOR,
             choose=random.Random(1).choice,
             now=NOON,
             simulated=simulated,

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys, running
+from sessions_app.domain import ending, keys
 from sessions_app.domain.models import InvalidField, Student
 from sessions_app.domain.run import ConsentNotInForce, OutOfStep, Run, SessionClosed
 
-from .cast import Participant, at_once, start_in, survey_answers
+from .cast import FACILITATOR, Participant, at_once, start_in, survey_answers
 
 Items = Callable[..., list[dict[str, Any]]]
 Everything = Callable[[], list[dict[str, Any]]]
@@ -127,9 +127,9 @@ def test_a_complete_session_cannot_be_stopped(participant: Participant, everythi
     run = participant.survey()
     before = everything()
     with pytest.raises(SessionClosed):
-        running.stop(run, now=participant.after())
+        ending.stop(run, by=FACILITATOR, now=participant.after())
     with pytest.raises(SessionClosed):
-        running.stop(Run.load(run.id), now=participant.after())
+        ending.stop(Run.load(run.id), by=FACILITATOR, now=participant.after())
     assert everything() == before
 
 

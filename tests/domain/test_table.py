@@ -108,10 +108,12 @@ def test_tags_are_set_where_the_endpoint_knows_them(moto_dynamodb: Any) -> None:
     assert listed == [{"Key": "Project", "Value": "P"}]
 
 
-def test_the_real_engine_has_every_index_and_the_stream_with_both_images(table: str, dynamodb: Any) -> None:
-    described = tables.describe(dynamodb, table)
+def test_the_real_engine_has_every_index_and_the_stream_with_both_images(
+    own_table: str, dynamodb: Any
+) -> None:
+    described = tables.describe(dynamodb, own_table)
     assert described is not None
-    assert differences(described, definition(table)) == []
+    assert differences(described, definition(own_table)) == []
     assert described["StreamSpecification"] == {
         "StreamEnabled": True,
         "StreamViewType": "NEW_AND_OLD_IMAGES",

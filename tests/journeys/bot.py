@@ -7,6 +7,7 @@ page = bot.send(page, answer="Iron production")
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from django.test import Client
 
 HOPS = 6  # more redirects than this are a loop
+WAIT = 0.05  # seconds, where a browser waits for a whole one
 VOID = frozenset({"input", "meta", "link", "br", "img", "track", "use", "hr", "path"})
 
 
@@ -186,10 +188,14 @@ class Bot:
         return read(urljoin(url, response.headers.get("Location", url)), response)
 
     def _follow(self, page: Page) -> Page:
-        for _ in range(HOPS):
+        hops = 0.0
+        while hops < HOPS:
             if page.status in (301, 302):
+                hops += 1
                 page = self._request("get", page.url, {})
             elif page.refresh:
+                hops += WAIT / 12  # a page that waits may be asked again for some seconds
+                time.sleep(WAIT)
                 page = self._request("get", page.refresh, {})
             else:
                 return page

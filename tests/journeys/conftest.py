@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import uuid
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,20 +25,17 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from sessions_app.access import SITE_PREFIX
+from sessions_app.domain import keys, simulated_student
 from socratic_site import local, run
+from socratic_site.chromium import FLAGS
 from socratic_site.engine import Engine, free_port
+from tests.conftest import leading_engine
 from tests.fake_anthropic import FakeAnthropic
+from tests.journeys import cast
 
 expect.set_options(timeout=20_000)
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SECONDS = {1: 2, 2: 6, 3: 2, 4: 2}  # of the segments: long enough to leave one in its middle
 SOUNDS = {1, 3}  # segments with a file; the browser's own voice reads the others
 GATE = {"latitude": 37.53571, "longitude": -77.44519, "accuracy": 8}
@@ -50,6 +49,7 @@ class Site:
     table: str
     accounts: dict[str, Any]
     fake: FakeAnthropic
+    environment: dict[str, str]
 
 
 def shortened(folder: Path) -> Path:
@@ -82,9 +82,34 @@ def silence(file: Path, seconds: float) -> None:
         sound.writeframes(bytes(2 * round(8000 * seconds)))
 
 
+def belong_everywhere(accounts: Path) -> None:
+    """The facilitator of the journeys belongs to every school of theirs, also those past the pages."""
+    with closing(sqlite3.connect(accounts)) as sql, sql:
+        for school in (*cast.SCHOOLS, *simulated_student.SCHOOLS):
+            group = (f"{SITE_PREFIX}{keys.school_id(school)}",)
+            sql.execute("INSERT OR IGNORE INTO auth_group (name) VALUES (?)", group)
+            sql.execute(
+                "INSERT OR IGNORE INTO auth_user_groups (user_id, group_id) SELECT u.id, g.id "
+                "FROM auth_user u, auth_group g WHERE u.username = 'facilitator' AND g.name = ?",
+                group,
+            )
+
+
 @pytest.fixture(scope="module")
-def site(engine: Engine, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Web and worker as processes of their own, on the engine of this test session."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One for each module: an engine grows slower with the stream records of all the tables it ever had."""
+    with leading_engine(tmp_path_factory.mktemp("engine"), brief=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(
+    engine: Engine, chromium: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Site]:
+    """Web and worker as processes of their own, on the engine of this test session.
+
+    A module's own ENVIRONMENT, where it has one, comes on top.
+    """
     folder, port = tmp_path_factory.mktemp("site"), free_port()
     url, var = f"http://127.0.0.1:{port}/", folder / "var"
     table = f"Journeys-{uuid.uuid4().hex[:8]}"
@@ -95,15 +120,17 @@ def site(engine: Engine, chromium: str, tmp_path_factory: pytest.TempPathFactory
             "CONTENT_PACKAGE": str(shortened(folder)),
             "ANTHROPIC_API_KEY": "a-key-for-nobody",
             "ANTHROPIC_BASE_URL": fake.url,
+            **getattr(request.module, "ENVIRONMENT", {}),
         }
         supervisor = run.Supervisor(environment=environment, logs=folder / "log")
         try:
             run.prepare(supervisor)
+            belong_everywhere(folder / "accounts.sqlite3")
             for program in run.lasting_programs("127.0.0.1", port):
                 supervisor.start(program)
             run.wait_until_ready(supervisor, url)
             accounts = local.read_json(var / "demo-accounts.json")
-            yield Site(url=url, table=table, accounts=accounts, fake=fake)
+            yield Site(url=url, table=table, accounts=accounts, fake=fake, environment=environment)
             supervisor.raise_if_ended()
         finally:
             supervisor.stop()
@@ -123,6 +150,8 @@ class Watch:
     """What went wrong in a browser's pages, and what they asked of others."""
 
     site: str
+    # Chromium reports refused forms (422), late reports of the player (409) and lockouts (429), too.
+    wanted: str = "status of (409|422|429)"
     complaints: list[str] = field(default_factory=list)
 
     def follow(self, context: BrowserContext) -> None:
@@ -131,8 +160,7 @@ class Watch:
         context.on("request", self._asked)
 
     def _said(self, message: ConsoleMessage) -> None:
-        # Chromium reports a refused form (422) and a late report of the player (409), too: they are wanted.
-        wanted = re.search("status of (409|422)", message.text)
+        wanted = re.search(self.wanted, message.text)
         if message.type in ("error", "warning") and not wanted:
             self.complaints.append(f"{message.type}: {message.text} at {message.location.get('url')}")
 
@@ -146,8 +174,11 @@ def visit(site: Site, browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens a page in a tablet of its own; at the end of the test nothing may have gone wrong on any."""
     watch, contexts = Watch(site.url), []
 
-    def opened(**options: Any) -> Page:
-        context = browser.new_context(base_url=site.url, **{"viewport": TABLET} | options)
+    def opened(*, wanted: str = watch.wanted, **options: Any) -> Page:
+        watch.wanted = wanted
+        context = browser.new_context(
+            base_url=site.url, **{"viewport": TABLET, "reduced_motion": "reduce"} | options
+        )
         context.set_default_timeout(20_000)
         watch.follow(context)
         contexts.append(context)

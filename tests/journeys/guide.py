@@ -9,7 +9,14 @@ from typing import Literal
 
 from playwright.sync_api import Locator, Page, expect
 
-WIDTHS = {"phone": (360, 740), "wide": (1440, 900), "tablet": (820, 1180)}  # the tablet last: it stays
+from tests.journeys import axe
+
+WIDTHS = {
+    "narrow": (320, 640),
+    "phone": (360, 740),
+    "wide": (1440, 900),
+    "tablet": (820, 1180),
+}  # the tablet last: it stays
 PAPER: dict[Literal["dark", "light"], str] = {
     "dark": "rgb(18, 22, 27)",
     "light": "rgb(251, 250, 247)",
@@ -51,6 +58,7 @@ class Guide:
             self.page.emulate_media(color_scheme=theme)
             background = self.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
             assert background == paper, f"{name} is {background} in {theme}"
+            axe.check(self.page, f"{name} in {theme}")
             self.shoot(self.page, f"{name}-{theme}")
         for device, (width, height) in WIDTHS.items():
             self.page.set_viewport_size({"width": width, "height": height})
@@ -59,6 +67,15 @@ class Guide:
             small = [text for text, high in self.page.evaluate(TOUCHED) if high < TOUCH - 0.5]
             assert not small, f"{name} on a {device}: {small}"
             self.shoot(self.page, f"{name}-{device}")
+        self._look_at_large_text(name, width)
+
+    def _look_at_large_text(self, name: str, width: int) -> None:
+        """Whoever reads with letters twice as large."""
+        self.page.evaluate("document.documentElement.style.fontSize = '200%'")
+        needed = self.page.evaluate("document.documentElement.scrollWidth")
+        assert needed <= width, f"{name} is {needed} px wide with text at 200 %"
+        self.shoot(self.page, f"{name}-large")
+        self.page.evaluate("document.documentElement.style.fontSize = ''")
 
     # --- staff
 
@@ -118,6 +135,9 @@ class Guide:
             self.page.select_option("[name=condition]", condition)
             self.page.fill("[name=condition_reason]", "a journey")
         self.page.locator("#start .button.primary").click()
+        self.page.wait_for_url("**/hand-over/")
+        self.look("hand-over")
+        self.page.get_by_role("link", name="Go on without the lock").click()
         self.page.wait_for_url("**/run/**/baseline/1/")
         found = re.search(r"/run/([^/]+)/", self.page.url)
         assert found

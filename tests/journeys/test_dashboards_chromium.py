@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from socratic_site import local
+from tests.journeys import axe
 from tests.journeys.conftest import Site, shoot
 
 pytestmark = pytest.mark.browser
@@ -31,6 +32,7 @@ PAGES = {
     "/grading/": "Grading",
     "/grading/agreement/": "Agreement",
     "/monitor/": "Running now",
+    "/exports/": "Exports",
 }
 
 
@@ -64,6 +66,7 @@ def test_every_page_of_a_researcher_in_three_sizes(site: Site, visit: Callable[.
         page.goto(address)
         expect(page.locator("h1")).to_contain_text(title)
         see_pictures(page)
+        axe.check(page, address)
         for size, (width, height) in SIZES.items():
             page.set_viewport_size({"width": width, "height": height})
             needed = page.evaluate("document.documentElement.scrollWidth")

@@ -57,7 +57,8 @@ def check(bot: Bot, student: Student, place: str) -> Page:
 
 def started(page: Page) -> Run:
     assert page.status == 302, page.text
-    return Run.load(page.url.rstrip("/").rsplit("/", 1)[1])
+    assert page.path.endswith("/hand-over/")
+    return Run.load(page.path.split("/")[2])
 
 
 def verification(run: Run) -> LocationVerification:

@@ -59,12 +59,23 @@ def in_a_row(pages: list[list[str]]) -> list[str]:
     return [each for page in pages for each in page]
 
 
-def test_the_newest_students_come_first_twenty_a_page(client: Client) -> None:
+def test_the_newest_students_come_first_twenty_a_page(table: str) -> None:
+    """To those who see all schools; a facilitator's list goes through the own schools, by code."""
+    client = signed_in("admin")
     students = enrol_many(43)
     newest = [student.student_code for student in reversed(students)]
     found = pages(client, "/students/")
     assert [len(page) for page in found] == [20, 20, 3]
     assert in_a_row(found) == newest
+
+
+def test_a_facilitators_students_come_by_school_and_code(client: Client) -> None:
+    schools = [enrol_many(12), enrol_many(12, "Riverside High")]
+    in_order = sorted(schools, key=lambda each: keys.school_id(each[0].demographics.school))
+    codes_of = [sorted(str(student.student_code) for student in school) for school in in_order]
+    found = pages(client, "/students/")
+    assert [len(page) for page in found] == [20, 4]
+    assert in_a_row(found) == codes_of[0] + codes_of[1]
 
 
 def test_each_filter_is_one_query_of_its_index(client: Client, requests_made: list[str]) -> None:
@@ -133,14 +144,14 @@ def test_an_empty_list_leads_on(client: Client) -> None:
 # --- one student
 
 
-def test_a_student_is_shown_with_consent_and_sessions_in_two_queries(
+def test_a_student_is_shown_with_consent_and_sessions_in_two_queries_and_that_is_told(
     client: Client, requests_made: list[str]
 ) -> None:
     student = enrol()
     run = start_in("L3-I2-S", student)
     requests_made.clear()
     page = text(client.get(f"/students/{student.student_id}/"))  # type: ignore[arg-type]
-    assert requests_made == ["Query", "Query"]
+    assert requests_made == ["Query", "Query", "PutItem"]
     assert student.student_code in page
     assert f'href="/sessions/{run.id}/"' in page
     assert "L3 classroom" in page

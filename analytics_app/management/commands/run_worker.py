@@ -1,4 +1,4 @@
-"""The work that no request waits for: grading, and statistics from the table's stream."""
+"""The work that no request waits for: grading, statistics from the table's stream, seals, lake, exports."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from django.core.management.base import BaseCommand, CommandParser
 from pynamodb.exceptions import PynamoDBException
 
 from analytics_app import stream
-from sessions_app import study
-from sessions_app.domain import grading, table
+from analytics_app.export.jobs import Exporter
+from analytics_app.lake import setting
+from analytics_app.lake.stores import LakeAway
+from analytics_app.lake.writing import Lake
+from sessions_app import staff, study
+from sessions_app.domain import abandoned, grading, table
 from sessions_app.domain.models import GradingTask
 
 log = logging.getLogger("worker")
@@ -23,27 +27,43 @@ log = logging.getLogger("worker")
 IDLE_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0
 LONGEST_REST = timedelta(hours=1)
+BETWEEN_SWEEPS = timedelta(hours=1)
+DAYS_AT_FIRST, DAYS_AFTERWARDS = 30, 2
 
 Step = Callable[[], bool]
 """One piece of work; whether there was any."""
 
 
 class Command(BaseCommand):
-    help = "Grades answers and keeps the statistics up to date, until SIGTERM or Ctrl-C."
+    help = (
+        "Grades answers, keeps the statistics up to date, seals the audit log and makes exports, until "
+        "SIGTERM or Ctrl-C."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="do what is there, then end")
-        parser.add_argument("--no-stream", action="store_true", help="only grade (statistics elsewhere)")
+        parser.add_argument(
+            "--no-stream",
+            action="store_true",
+            help="without statistics, seals and lake (they are made elsewhere)",
+        )
 
     def handle(self, *args: Any, once: bool, no_stream: bool, **options: Any) -> None:
+        staff.refuse_demo_accounts()
         duties: dict[str, Step] = {"grading": Grader().step}
         if not no_stream:
             duties["statistics"] = Statistics().step
+            duties["sweep"] = Sweep().step
+            if settings.LAKE_URL:
+                duties["lake"] = LakeWriter(setting.lake()).step
+        if settings.ABANDON_AFTER_HOURS:
+            duties["sessions left behind"] = LeftBehind().step
+        stopping = threading.Event()
+        duties["exports"] = Exporter(stopping).step
         if once:
             drain(list(duties.values()))
             return
-        stopping = threading.Event()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
@@ -125,6 +145,27 @@ class Grader:
         self.resting[task.SK] = (times, study.now() + wait)
 
 
+class LeftBehind:
+    """Once an hour closes the sessions that nobody went on with; the first time it looks further back."""
+
+    def __init__(self) -> None:
+        self.next: datetime | None = None
+
+    def step(self) -> bool:
+        """Whether any was closed."""
+        now, after = study.now(), timedelta(hours=settings.ABANDON_AFTER_HOURS)
+        if self.next is not None and now < self.next:
+            return False
+        days = DAYS_AT_FIRST if self.next is None else DAYS_AFTERWARDS
+        closed = 0
+        for session in abandoned.left_behind(now=now, after=after, days=days):
+            closed += abandoned.close(session.session_id, now=now, after=after)
+        self.next = now + BETWEEN_SWEEPS
+        if closed:
+            log.info("closed %s sessions that were left behind", closed)
+        return closed > 0
+
+
 class Statistics:
     """Follows the table's stream. It is looked up at the first step: the table may be away at the start."""
 
@@ -134,6 +175,55 @@ class Statistics:
     def step(self) -> bool:
         """Whether the stream held anything."""
         if self.poller is None:
-            arn = stream.stream_of(table.connect(region=settings.AWS_REGION), settings.SOCRATIC_TABLE)
-            self.poller = stream.Poller(client=stream.connect(region=settings.AWS_REGION), arn=arn)
+            self.poller = stream.Poller(client=stream.connect(region=settings.AWS_REGION), arn=stream_arn())
         return self.poller.poll() > 0
+
+
+def stream_arn() -> str:
+    return stream.stream_of(table.connect(region=settings.AWS_REGION), settings.SOCRATIC_TABLE)
+
+
+class LakeWriter:
+    """Follows the stream too, with checkpoints of its own: it stops where the lake stops, alone."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.poller: stream.Poller | None = None
+        self.said = ""
+
+    def step(self) -> bool:
+        """Whether the stream held anything."""
+        if self.poller is None:
+            arn = stream_arn()
+            self.poller = stream.Poller(
+                client=stream.connect(region=settings.AWS_REGION),
+                arn=arn,
+                worker="lake",
+                take=lambda records, shard_id: self.lake.append(records, stream=arn, source=shard_id),
+            )
+        try:
+            found = self.poller.poll() > 0
+        except LakeAway as fault:
+            if str(fault) != self.said:  # once, not with every try
+                log.error("%s", fault)
+            self.said = str(fault)
+            raise
+        self.said = ""
+        return found
+
+
+class Sweep:
+    """Now and then looks for entries of the audit log that the stream never brought, first at the start."""
+
+    def __init__(self) -> None:
+        self.due: datetime | None = None
+
+    def step(self) -> bool:
+        """Whether any was found."""
+        if self.due is not None and study.now() < self.due:
+            return False
+        sealed = stream.sweep()
+        self.due = study.now() + BETWEEN_SWEEPS
+        if sealed:
+            log.info("sealed %d entries of the audit log that the stream had not brought", sealed)
+        return sealed > 0

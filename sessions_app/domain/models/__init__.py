@@ -2,17 +2,24 @@
 
 from .allocation import AllocationEntry, AllocationTally
 from .assessment import Assessment, AssessmentQuestion
+from .audit import AuditEntry, AuditHead, AuditSeal
 from .base import InvalidField, Item, configure, connection
+from .browser import Browser, ParticipantLink
+from .call import Call
 from .conflict import AnswerConflict
-from .consent import ConsentEvent
+from .consent import ConsentEvent, FormText, RenewalDecision
 from .content import ContentDelivery, PreparedQuestion, SegmentTracking
+from .export import ExportJob
 from .grading import GradingTask
 from .intervention import Intervention, Question
+from .making import QuestionMaking
 from .review import HumanScoring, Review, ReviewedAnswer
 from .session import Session
+from .spending import Spending, TutorHealth
 from .statistics import ConditionMonth, ConditionStatistics, Contribution, CountedStudent, DayCounts
 from .student import DirectoryEntry, School, Student
 from .survey import PostSurvey
+from .tombstone import Tombstone
 from .verification import LocationVerification
 from .worker import ShardCheckpoint
 
@@ -22,6 +29,11 @@ __all__ = [
     "AnswerConflict",
     "Assessment",
     "AssessmentQuestion",
+    "AuditEntry",
+    "AuditHead",
+    "AuditSeal",
+    "Browser",
+    "Call",
     "ConditionMonth",
     "ConditionStatistics",
     "ConsentEvent",
@@ -30,22 +42,30 @@ __all__ = [
     "CountedStudent",
     "DayCounts",
     "DirectoryEntry",
+    "ExportJob",
+    "FormText",
     "GradingTask",
     "HumanScoring",
     "Intervention",
     "InvalidField",
     "Item",
     "LocationVerification",
+    "ParticipantLink",
     "PostSurvey",
     "PreparedQuestion",
     "Question",
+    "QuestionMaking",
+    "RenewalDecision",
     "Review",
     "ReviewedAnswer",
     "School",
     "SegmentTracking",
     "Session",
     "ShardCheckpoint",
+    "Spending",
     "Student",
+    "Tombstone",
+    "TutorHealth",
     "configure",
     "connection",
 ]

@@ -18,7 +18,7 @@ from .base import Item, NumberMap, Text, TextList, Timestamp
 
 class AllocationEntry(Item, discriminator="allocation"):
     session_id = Text()
-    student_id = Text()
+    student_id = Text(null=True)
     condition_code = Text()
     method = Text(choices=("balanced", "override"))
     reason = Text(null=True, longest=500)

@@ -72,6 +72,7 @@ class AssessmentQuestion(Map):
     difficulty = Text(choices=DIFFICULTIES)
     answered_at = Timestamp(null=True)
     submission_id = Text(null=True)
+    held_seconds = Count(null=True)
 
 
 class AssessmentResults(Map):
@@ -120,6 +121,12 @@ class Assessment(Item, discriminator="assessment"):
     scoring_breakdown = ScoringBreakdown(null=True)
     learning_gain = LearningGain(null=True)
     metadata = AssessmentRecordMetadata()
+
+    @property
+    def unscored(self) -> list[str]:
+        """Ids of the short answers without points."""
+        asked = (each for each in self.questions if each.question_type == "short_answer")
+        return [each.question_id for each in asked if each.points_earned is None]
 
     @property
     def is_graded(self) -> bool:

@@ -23,10 +23,13 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 from pynamodb.connection import Connection
+from pynamodb.constants import MAP, NULL
+from pynamodb.exceptions import AttributeDeserializationError
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 from .. import keys
+from . import retries
 
 
 class InvalidField(ValueError):
@@ -103,6 +106,11 @@ class Number(NumberAttribute):
             raise InvalidField(_path(self), f"must be {self._range()}, not {value!r}")
         return json.dumps(value)
 
+    def deserialize(self, value: str) -> float:
+        """Most are counts; they are read here four times as fast."""
+        number: float = int(value) if value.isdecimal() else json.loads(value)
+        return number
+
     def _range(self) -> str:
         if self.most is None:
             return f"at least {self.least}"
@@ -163,9 +171,20 @@ class Timestamp(Attribute[datetime]):
             raise InvalidField(_path(self), f"is a bad timestamp: {fault}") from None
 
 
-def _unknown(container: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
-    known = {attribute.attr_name for attribute in container.get_attributes().values()}
-    return {name: value for name, value in stored.items() if name not in known}
+def _take(container: Any, stored: Mapping[str, Any]) -> None:
+    """Known attributes as typed values, unknown ones as they are, in one pass over what is stored.
+
+    PynamoDB passes over all that a class knows, through its descriptors. Here an attribute has one name and
+    no default (a test holds that), so that nothing else is to be done.
+    """
+    known, values = type(container).get_attributes(), container.attribute_values
+    container.unknown = {}
+    for name, typed in stored.items():
+        attribute = known.get(name)
+        if attribute is None:
+            container.unknown[name] = typed
+        elif NULL not in typed:
+            values[name] = attribute.deserialize(attribute.get_value(typed))
 
 
 def _serialized(container: Any, null_check: bool) -> dict[str, Any]:
@@ -206,13 +225,27 @@ class Map(MapAttribute[str, Any]):
 
     @classmethod
     def _instantiate(cls, attribute_values: dict[str, Any]) -> Any:
-        instance = super()._instantiate(attribute_values)
-        instance.unknown = _unknown(instance, attribute_values)
+        instance = cls.__new__(cls)
+        instance.attribute_kwargs, instance.attribute_values = {}, {}  # all that `__init__` would leave here
+        _take(instance, attribute_values)
         return instance
 
 
 class ListOf(ListAttribute[Any]):
     """A list of one kind of map; a fault names the element."""
+
+    def deserialize(self, values: Any) -> list[Any]:
+        """PynamoDB's own copies the element's whole description for every list it reads, half of its time."""
+        element_type: Any = self.element_type
+        return [
+            None if NULL in value else element_type._instantiate(self._map_of(value, place))
+            for place, value in enumerate(values)
+        ]
+
+    def _map_of(self, value: Mapping[str, Any], place: int) -> Any:
+        if MAP not in value:
+            raise AttributeDeserializationError(f"{self.attr_name}[{place}]", MAP)
+        return value[MAP]
 
     def serialize(self, values: Any, *, null_check: bool = True) -> list[Any]:
         if not isinstance(values, list | tuple):
@@ -283,7 +316,7 @@ class Item(Model):
         region: str | None = None
         connect_timeout_seconds = 2
         read_timeout_seconds = 5
-        max_retry_attempts = 3
+        max_retry_attempts = 0  # retries.py sends again, and nothing beside it
         max_pool_connections = 50
 
     PK = Key(hash_key=True)
@@ -318,13 +351,14 @@ class Item(Model):
         return values
 
     def deserialize(self, attribute_values: dict[str, dict[str, Any]]) -> None:
-        super().deserialize(attribute_values)
-        self.unknown = _unknown(self, attribute_values)
+        super().deserialize({})  # nothing of before stays
+        _take(self, attribute_values)
 
     @classmethod
     def _instantiate(cls, attribute_values: dict[str, dict[str, Any]]) -> Self:
-        instance: Self = super()._instantiate(attribute_values)
-        instance.unknown = _unknown(instance, attribute_values)
+        kind = {name: attribute_values[name] for name in ("entity_type",) if name in attribute_values}
+        instance: Self = super()._instantiate(kind)
+        _take(instance, attribute_values)
         return instance
 
 
@@ -338,11 +372,32 @@ def configure(*, table_name: str, region: str | None) -> None:
     """Bind every model to a table. The endpoint and credentials come from botocore's usual variables."""
     Item.Meta.table_name = table_name
     Item.Meta.region = region
-    Item._connection = None
+    before, Item._connection = Item._connection, None
+    if before is not None:
+        before.connection.client.close()
     shared = Item._get_connection()
+    retries.take_over(shared.connection.client)
     models: list[type[Any]] = list(_subclasses(Item))
     for model in models:
         model._connection = shared
+
+
+def count_up_to(most: int, partition: str, *, index: int) -> int:
+    """How many items a partition of an index holds, counted no further than one beyond `most`."""
+    counted, start = 0, None
+    while counted <= most:
+        answer = Item._get_connection().query(
+            partition,
+            index_name=f"GSI{index}",
+            select="COUNT",
+            limit=most + 1 - counted,
+            exclusive_start_key=start,
+        )
+        counted += answer["Count"]
+        start = answer.get("LastEvaluatedKey")
+        if start is None:
+            break
+    return counted
 
 
 def connection() -> Connection:

@@ -57,11 +57,16 @@ class SegmentTracking(Map):
     play_time_seconds = Seconds(null=True)
     pause_count = Count(null=True)
     rewind_count = Count(null=True)
+    submission_id = Text(null=True)
+    report = Text(null=True)
+    held_seconds = Count(null=True)
 
 
 class ContentMetadataTimes(Map):
     created_at = Timestamp()
     updated_at = Timestamp()
+    submission_id = Text(null=True)
+    held_seconds = Count(null=True)
 
 
 class ContentDelivery(Item, discriminator="content_delivery"):

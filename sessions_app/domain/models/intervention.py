@@ -57,6 +57,7 @@ class QuestionMetadata(Map):
     synthesis_question = Flag(null=True)
     cost_usd = Number(least=0, null=True)
     attempts = Count(null=True)
+    rejected = TextList(null=True)
 
 
 class AnswerMetadata(Map):
@@ -65,6 +66,7 @@ class AnswerMetadata(Map):
     word_count = Count()
     character_count = Count()
     submission_id = Text(null=True)
+    held_seconds = Count(null=True)
 
 
 class QualityScores(Map):
@@ -163,6 +165,11 @@ class Intervention(Item, discriminator="intervention"):
     @property
     def answered(self) -> int:
         return sum(1 for question in self.questions if question.answer is not None)
+
+    @property
+    def unscored(self) -> list[str]:
+        """Numbers of the answers without scores."""
+        return [str(int(each.question_number)) for each in self.questions if each.quality_scores is None]
 
     @property
     def is_whole(self) -> bool:

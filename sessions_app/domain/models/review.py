@@ -47,11 +47,14 @@ class HumanScoring(Map):
 
 
 class ReviewedAnswer(Map):
-    """Who scored one answer, and how: `points` for a short answer, the quality scores for the dialogue."""
+    """Who scored one answer, and how: `points` for a short answer, the quality scores for the dialogue.
+
+    `model` is absent where the model gave up and the answer was handed to people.
+    """
 
     question = Text()
     in_sample = Flag()
-    model = NumberMap()
+    model = NumberMap(null=True)
     human = NumberMap(null=True)
     human_by = Text(null=True)
     second = NumberMap(null=True)
@@ -80,11 +83,11 @@ class Review(Item, discriminator="review"):
         *,
         session_id: str,
         what: str,
-        scores: Mapping[str, Mapping[str, float]],
+        scores: Mapping[str, Mapping[str, float] | None],
         record_version: float,
         scored_at: datetime,
     ) -> Review:
-        """`scores` are the model's, by question."""
+        """`scores` are the model's, by question; None where it has none."""
         review = cls(
             PK=keys.session(session_id),
             SK=keys.review(what),
@@ -95,7 +98,9 @@ class Review(Item, discriminator="review"):
             record_version=int(record_version),
             answers=[
                 ReviewedAnswer(
-                    question=question, in_sample=in_sample(session_id, what, question), model=dict(given)
+                    question=question,
+                    in_sample=in_sample(session_id, what, question),
+                    model=given and dict(given),
                 )
                 for question, given in scores.items()
             ],

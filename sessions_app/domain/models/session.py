@@ -90,6 +90,7 @@ class Session(Item, discriminator="session"):
     student_id = Text()
     student_code = Text(null=True)
     facilitator = Text(null=True)
+    site = Text(null=True, pattern=r"[0-9a-f]{16}")
     state = Text(choices=STATES, null=True)
     experimental_condition = ExperimentalCondition()
     timeline = Timeline()
@@ -162,11 +163,12 @@ class Session(Item, discriminator="session"):
         return Item.by_location.query(keys.location(location), scan_index_forward=False, **paging)
 
     @classmethod
-    def of_type(cls, kind: str, **paging: Any) -> ResultIterator[Item]:
+    def of_type(cls, kind: str, *, filter_condition: Any = None, **paging: Any) -> ResultIterator[Item]:
         """Sessions of an intervention type, newest first; interventions share the index and are filtered."""
+        of_sessions = Item.entity_type == Session
         return Item.by_type.query(
             keys.intervention_type(kind),
-            filter_condition=Item.entity_type == Session,
+            filter_condition=of_sessions if filter_condition is None else of_sessions & filter_condition,
             scan_index_forward=False,
             **paging,
         )

@@ -3,6 +3,7 @@
 Profile    PK STUDENT#<id>            SK PROFILE   GSI2 STUDENT#<id> / PROFILE
 Directory  PK DIRECTORY#students      SK <code>    GSI1 SCHOOL#<school id> / <code>
            GSI3 CONSENT_STATE#<state> / <created>  GSI5 STUDENTS / <created>
+           GSI4 CONSENT_REVIEW#<state> / <created> while the review board has to do with it
 School     PK DIRECTORY#schools       SK <school id>
 
 A student has no name here: an id, and a short code that can be read aloud. The directory entry makes the
@@ -13,12 +14,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
 
 from .. import keys
 from .base import Count, Flag, InvalidField, Item, Map, Number, Text, TextList, Timestamp
 
-CONSENT_STATES = ("complete", "missing_permission", "missing_assent", "refused", "withdrawn")
+CONSENT_STATES = (
+    "complete",
+    "missing_permission",
+    "missing_assent",
+    "refused",
+    "needs_reconsent",
+    "withdrawn",
+)
+REVIEW_STATES = ("awaiting", "accepted", "returned")
+REVIEW_QUEUES = ("awaiting", "returned")
 DEPTHS = ("overview", "moderate", "deep")
 STYLES = ("visual", "auditory", "visual-auditory", "reading", "hands-on")
 
@@ -44,12 +55,22 @@ class FormRecord(Map):
     sha256 = Text(pattern=r"[0-9a-f]{64}")
     event_id = Text()
     given_at = Timestamp()
+    kind = Text(null=True)
+
+
+class ConsentReview(Map):
+    """What the review board last said of the consent, or that it has to say something."""
+
+    state = Text(choices=REVIEW_STATES)
+    by = Text(null=True)
+    at = Timestamp()
 
 
 class ConsentData(Map):
     """The current state of consent; the events that led to it are kept beside the profile.
 
-    `state`, `permission`, `assent` and `withdrawn_at` are additions to the schema.
+    All but the schema's first four are additions. `version` counts the changes: each is made on condition
+    that there was none since it was read. `required` names the kinds of form that must be agreed to again.
     """
 
     parent_consent = Flag()
@@ -60,6 +81,9 @@ class ConsentData(Map):
     permission = FormRecord(null=True)
     assent = FormRecord(null=True)
     withdrawn_at = Timestamp(null=True)
+    review = ConsentReview(null=True)
+    required = TextList(null=True)
+    version = Count(null=True)
 
 
 class ProfileMetadata(Map):
@@ -93,8 +117,11 @@ class Student(Item, discriminator="student_profile"):
 
     @classmethod
     def with_sessions(cls, student_id: str) -> list[Item]:
-        """The profile and every session of a student in one query of GSI2, oldest session first."""
-        return list(Item.by_student.query(keys.student(student_id)))
+        """The profile and every session of a student in one query of GSI2, oldest session first.
+
+        What the audit log holds of the student sorts before both and is not read.
+        """
+        return list(Item.by_student.query(keys.student(student_id), Item.GSI2SK >= keys.PROFILE))
 
     @property
     def is_adult(self) -> bool:
@@ -108,11 +135,45 @@ class Student(Item, discriminator="student_profile"):
         permitted = (consent.parent_consent == True) | (cls.demographics.age >= 18)  # noqa: E712
         return permitted & (consent.student_assent == True) & withdrawn.does_not_exist()  # noqa: E712
 
+    @classmethod
+    def may_start(cls) -> Any:
+        """The stricter condition of a new session; one that runs already goes on under `consent_in_force`."""
+        consent: Any = cls.consent_data
+        state, review = consent.state, consent.review.state
+        current = state.does_not_exist() | (state != "needs_reconsent")
+        not_returned = review.does_not_exist() | (review != "returned")
+        return cls.consent_in_force() & current & not_returned
+
+    @classmethod
+    def consent_unchanged(cls, seen: float | None) -> Any:
+        """Condition: consent is as it was read, `seen` being its version then, and was not withdrawn."""
+        version: Any = cls.consent_data.version
+        withdrawn: Any = cls.consent_data.withdrawn_at
+        same = version.does_not_exist() if seen is None else version == seen
+        return same & withdrawn.does_not_exist()
+
+    @property
+    def has_withdrawn(self) -> bool:
+        return self.consent_data.withdrawn_at is not None
+
+    @property
+    def review_state(self) -> str:
+        """What was never looked at awaits its review."""
+        return str(self.consent_data.review.state) if self.consent_data.review else "awaiting"
+
     def has_consent(self) -> bool:
         """The same rule, for what is already read."""
         consent = self.consent_data
         permitted = consent.parent_consent or self.is_adult
         return bool(permitted and consent.student_assent and consent.withdrawn_at is None)
+
+    @classmethod
+    def consents(cls, student_id: str) -> bool:
+        """Whether this student is there, and consent in force now: one consistent read."""
+        try:
+            return cls.by_id(student_id).has_consent()
+        except cls.DoesNotExist:
+            return False
 
     def check(self) -> None:
         unknown = [code for code in self.metadata.conditions_completed if not _is_condition(code)]
@@ -133,13 +194,14 @@ class DirectoryEntry(Item, discriminator="student_directory_entry"):
     student_code = Text(pattern=r"[a-z]+-[a-z]+-\d+")
     school = Text(longest=120)
     consent_state = Text(choices=CONSENT_STATES)
+    review_state = Text(choices=REVIEW_STATES, null=True)
     created_at = Timestamp()
     simulated = Flag(null=True)
 
     @classmethod
     def of(cls, student: Student) -> DirectoryEntry:
         state, created = student.consent_data.state, keys.stamp(student.metadata.created_at)
-        return cls(
+        entry = cls(
             PK=keys.STUDENT_DIRECTORY,
             SK=student.student_code,
             GSI1PK=keys.school(keys.school_id(student.demographics.school)),
@@ -155,6 +217,28 @@ class DirectoryEntry(Item, discriminator="student_directory_entry"):
             created_at=student.metadata.created_at,
             simulated=student.metadata.simulated,
         )
+        entry.place(state=state, review=student.review_state)
+        return entry
+
+    def place(self, *, state: str, review: str) -> list[Action]:
+        """Put the entry into the lists of its state; the actions do the same in the table.
+
+        The review board has to do with a complete consent that it did not accept, and with no other.
+        """
+        queue = keys.consent_review(review) if state == "complete" and review in REVIEW_QUEUES else None
+        told = {
+            "consent_state": state,
+            "review_state": review,
+            "GSI3PK": keys.consent_state(state),
+            "GSI4PK": queue,
+            "GSI4SK": keys.stamp(self.created_at) if queue else None,
+        }
+        actions: list[Action] = []
+        for attribute, value in told.items():
+            setattr(self, attribute, value)
+            path: Any = getattr(DirectoryEntry, attribute)
+            actions.append(path.set(value) if value else path.remove())
+        return actions
 
     @classmethod
     def newest_first(cls, **paging: Any) -> ResultIterator[Item]:
@@ -167,6 +251,20 @@ class DirectoryEntry(Item, discriminator="student_directory_entry"):
     @classmethod
     def in_state(cls, state: str, **paging: Any) -> ResultIterator[Item]:
         return Item.by_location.query(keys.consent_state(state), scan_index_forward=False, **paging)
+
+    @classmethod
+    def all(cls) -> ResultIterator[Item]:
+        return Item.query(keys.STUDENT_DIRECTORY, consistent_read=True)
+
+    @classmethod
+    def in_review(cls, state: str, **paging: Any) -> ResultIterator[Item]:
+        """Complete consents that await a review or were returned, newest first."""
+        return Item.by_type.query(keys.consent_review(state), scan_index_forward=False, **paging)
+
+    @classmethod
+    def behind(cls, code: str | None, **paging: Any) -> ResultIterator[Item]:
+        """All entries by code, or those behind one."""
+        return Item.query(keys.STUDENT_DIRECTORY, code < Item.SK if code else None, **paging)
 
     @classmethod
     def with_code(cls, prefix: str, **paging: Any) -> ResultIterator[Item]:

@@ -5,7 +5,7 @@ PK SESSION#<id>  SK POST_SURVEY
 
 from __future__ import annotations
 
-from .base import Flag, Item, Map, Rating, Seconds, Text, Timestamp
+from .base import Count, Flag, Item, Map, Rating, Seconds, Text, Timestamp
 
 LONGEST = 4000
 
@@ -14,6 +14,7 @@ class SurveyMetadata(Map):
     version = Text()
     timestamp = Timestamp()
     duration_seconds = Seconds()
+    held_seconds = Count(null=True)
 
 
 class LocationExperience(Map):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from .base import Item, connection
-
-CONFLICT_TRIES = 5
+from .retries import only_busy
 
 
 class Refused(Exception):
@@ -64,21 +62,20 @@ class Transaction:
 
     def commit(self) -> None:
         """Raises Refused, Busy, InvalidField, or PynamoDB's error when the table cannot be reached."""
-        for attempt in range(CONFLICT_TRIES):
-            try:
-                return self._send()
-            except TransactWriteError as error:
-                codes = [reason.code if reason else None for reason in error.cancellation_reasons]
-                if not any(codes):
-                    raise
-                names = self._names(codes)
-                if names:
-                    raise Refused(names) from error
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  spreads writers, hides nothing
-        raise Busy("other writes were in the way; nothing was changed")
+        try:
+            self._send()
+        except TransactWriteError as error:
+            codes = [reason.code if reason else None for reason in error.cancellation_reasons]
+            names = self._names(codes) if codes else None
+            if names:
+                raise Refused(names) from error
+            if only_busy(codes):
+                raise Busy("other writes were in the way; nothing was changed") from error
+            raise
 
     def _send(self) -> None:
-        with TransactWrite(connection=connection()) as write:
+        """Sent again (see retries.py) it keeps its token, by which DynamoDB knows what it has applied."""
+        with TransactWrite(connection=connection(), client_request_token=str(uuid.uuid4())) as write:
             for _, arguments in self.checks:
                 write.condition_check(**arguments)
             for _, arguments in self.deletes:

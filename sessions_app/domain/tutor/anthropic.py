@@ -28,6 +28,7 @@ from sessions_app.domain.tutor.values import (
 
 QUESTION_MAX_TOKENS = 2_000
 GRADER_MAX_TOKENS = 4_000
+LONGEST_PROMPT_TOKENS = 8_000
 GRADER_TIMEOUT_SECONDS = 60.0
 LONGEST_FEEDBACK = 600
 RATINGS = tuple(half / 2 for half in range(2, 11))
@@ -101,6 +102,16 @@ class AnthropicTutor:
         logging.getLogger("anthropic").setLevel(logging.WARNING)
         client = anthropic.Anthropic(api_key=api_key, timeout=GRADER_TIMEOUT_SECONDS, max_retries=1)
         return cls(client, question_model, grader_model, prices)
+
+    @property
+    def question_at_most(self) -> float:
+        """Dollars that one question can cost, by a prompt of a size that is never reached."""
+        return cost_usd(self.prices, self.model, LONGEST_PROMPT_TOKENS, QUESTION_MAX_TOKENS)
+
+    @property
+    def judgement_at_most(self) -> float:
+        """The same for a grading or a rating."""
+        return cost_usd(self.prices, self.grader_model, LONGEST_PROMPT_TOKENS, GRADER_MAX_TOKENS)
 
     def close(self) -> None:
         self.client.close()
@@ -317,8 +328,9 @@ _FAILURES: tuple[tuple[type[Exception], FailureReason, bool], ...] = (
     (anthropic.APIResponseValidationError, "unreadable", True),
     (json.JSONDecodeError, "unreadable", True),
 )
+MONEY = ("billing", "credit balance", "usage limits", "spend limit")
 _BY_STATUS: dict[int, tuple[FailureReason, bool]] = {
-    402: ("unauthorised", False),
+    402: ("billing", False),
     408: ("timeout", True),
     503: ("overloaded", True),
     504: ("timeout", True),
@@ -329,13 +341,23 @@ _BY_STATUS: dict[int, tuple[FailureReason, bool]] = {
 def _failure(error: Exception) -> TutorFailed:
     wait = _retry_after(error)
     for kind, reason, retryable in _FAILURES:
-        if isinstance(error, kind):
+        if isinstance(error, kind) and not _is_about_money(error):
             return TutorFailed(reason, retryable=retryable, retry_after_seconds=wait)
     if isinstance(error, anthropic.APIStatusError):
+        if _is_about_money(error):
+            return TutorFailed("billing", retryable=False, retry_after_seconds=wait)
         by_kind: tuple[FailureReason, bool] = ("error", error.status_code >= 500)
         reason, retryable = _BY_STATUS.get(error.status_code, by_kind)
         return TutorFailed(reason, retryable=retryable, retry_after_seconds=wait)
     return TutorFailed("error", retryable=False)
+
+
+def _is_about_money(error: Exception) -> bool:
+    """A spent credit or a monthly limit comes as 402, or as 400, 403 or 429 whose text says so."""
+    if not isinstance(error, anthropic.APIStatusError):
+        return False
+    told = error.message.lower()
+    return error.status_code == 402 or any(sign in told for sign in MONEY)
 
 
 def _retry_after(error: Exception) -> float | None:

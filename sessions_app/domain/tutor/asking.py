@@ -55,7 +55,7 @@ def ask_question(
     feedback: str | None = None
     for _ in range(MOST_TRIES):
         remaining = deadline_seconds - (clock() - started)
-        if remaining < deadline_seconds * LEAST_SHARE:
+        if remaining <= deadline_seconds * LEAST_SHARE:
             break
         try:
             draft = _draft_within(remaining, tutor, request, feedback)
@@ -72,6 +72,8 @@ def ask_question(
             break
         tally.rejected.append("gate:" + "+".join(found))
         feedback = advice(found)
+    if passed is None and not tally.rejected:
+        tally.rejected.append("timeout")  # no time was left for even one try
     waited_ms = round((clock() - started) * 1000)
     return _asked(tutor, passed, static_question=static_question, tally=tally, waited_ms=waited_ms)
 

@@ -20,6 +20,11 @@ FailureReason = Literal[
     "unauthorised",
     "network",
     "error",
+    "billing",
+    "not_answering",
+    "spend_cap_student",
+    "spend_cap_session",
+    "spend_cap_day",
 ]
 
 
@@ -47,6 +52,17 @@ class TutorFailed(Exception):
         self.prompt_tokens = prompt_tokens
         self.completion_tokens = completion_tokens
         self.cost_usd = cost_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Whose caps a call counts against. It stays here: no tutor sends it anywhere."""
+
+    student_id: str = ""
+    session_id: str = ""
+
+
+NOBODY = Payer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,7 @@ class QuestionRequest:
     grade: int
     previous: tuple[Exchange, ...] = ()
     student_ref: str
+    payer: Payer = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +156,7 @@ class GradeRequest:
     points: float
     rubric: tuple[Criterion, ...]
     student_ref: str
+    payer: Payer = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +185,7 @@ class RatingRequest:
     key_concepts: tuple[Concept, ...]
     exchanges: tuple[Exchange, ...]
     student_ref: str
+    payer: Payer = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +226,11 @@ def score_names(request: RatingRequest, index: int) -> tuple[str, ...]:
     """The scores that exchange `index` (from 0) gets. A static question is never rated as a tutor's."""
     exchange = request.exchanges[index]
     stood_in = isinstance(exchange, RatedExchange) and not exchange.is_dynamic
-    if request.type == "static" or stood_in:
+    return scores_of(index, is_dynamic=request.type == "dynamic" and not stood_in)
+
+
+def scores_of(index: int, *, is_dynamic: bool) -> tuple[str, ...]:
+    if not is_dynamic:
         return ANSWER_SCORES
     names: tuple[str, ...] = QUESTION_SCORES + ANSWER_SCORES
     if index >= 1:

@@ -1,10 +1,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
-from sessions_app import staff
+from sessions_app import auditing, sites, staff
 from sessions_app.access import ROLES
+from sessions_app.domain.audit import Actor
+
+BY = Actor("create_staff", "system")
 
 
 class Command(BaseCommand):
@@ -13,14 +18,37 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--role", choices=ROLES, required=True)
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        password = staff.new_password()
-        user, new = staff.ensure_account(
-            username=options["username"], role=options["role"], password=password
+        parser.add_argument(
+            "--site", action="append", default=[], metavar="SCHOOL", help="belongs to it; as often as needed"
         )
-        if not new:
+
+    def handle(self, *args: Any, username: str, role: str, site: list[str], **options: Any) -> None:
+        password = staff.new_password()
+        try:
+            with transaction.atomic():
+                new = make(username=username, role=role, password=password)
+                for school in site:
+                    sites.join(User.objects.get(username=username), school, by=BY)
+        except auditing.NotTold:
             raise CommandError(
-                f"{user.username} exists; it has the role {options['role']} and its old password"
+                "The study's table does not answer, so the account could not be told in the audit log and "
+                "was not made. Check the connection, run `manage.py create_table` once, and try again."
+            ) from None
+        if not new and site:
+            self.stdout.write(
+                f"{username} exists with its old password; it belongs to these sites as well now"
             )
-        self.stdout.write(f"{user.username} ({options['role']}), password: {password}")
+            return
+        if not new:
+            raise CommandError(f"{username} exists; it has the role {role} and its old password")
+        self.stdout.write(f"{username} ({role}), password: {password}")
+
+
+def make(*, username: str, role: str, password: str) -> bool:
+    """Whether the account is new; an existing one gets the role. Raises NotTold."""
+    known = User.objects.filter(username=username).first()
+    old = auditing.facts(known) if known else None
+    user, new = staff.ensure_account(username=username, role=role, password=password)
+    action = "account.create" if new else "account.change"
+    auditing.tell(action, by=BY, subject=username, old=old, new=auditing.facts(user))
+    return new

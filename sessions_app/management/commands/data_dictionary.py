@@ -15,13 +15,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from sessions_app.codebook import (
     MEANINGS,
-    Found,
     Meanings,
     Row,
-    attributes,
-    entities,
     entry_of,
-    item_attributes,
     item_rows,
     load,
     places_of,
@@ -30,6 +26,7 @@ from sessions_app.codebook import (
 from sessions_app.domain import keys
 from sessions_app.domain.models.base import Item
 from sessions_app.domain.models.session import FLAGS
+from sessions_app.modelled import Found, attributes, entities, item_attributes
 
 DICTIONARY = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
 LONGEST_LABEL = 60

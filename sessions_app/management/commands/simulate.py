@@ -10,11 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from sessions_app import study
-from sessions_app.domain import keys, simulation, table
+from sessions_app import sites, study
+from sessions_app.domain import keys, simulated_student, simulation, table
+from sessions_app.domain.audit import Actor
 from sessions_app.domain.run import Run
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
@@ -31,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--condition", metavar="CODE", help="one condition for all, like L1-I1-D")
         parser.add_argument("--days", type=int, default=28, help="how far back sessions reach (default: 28)")
         parser.add_argument("--workers", type=int, default=WORKERS, help=f"at once (default: {WORKERS})")
+        parser.add_argument("--member", metavar="USERNAME", help="a facilitator who gets the cohort's sites")
         parser.add_argument("--label", default="simulation", help="what stands for the facilitator's name")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,6 +41,8 @@ class Command(BaseCommand):
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1")
         self.look_for_table()
+        if options["member"]:
+            self.add_member(options["member"])
         begun = time.monotonic()
         states, faults = self.simulate(cohort, options["workers"])
         told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
@@ -62,6 +67,13 @@ class Command(BaseCommand):
             )
         except (simulation.BadCohort, keys.BadKey) as fault:
             raise CommandError(str(fault)) from None
+
+    def add_member(self, username: str) -> None:
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            raise CommandError(f"There is no account {username}.")
+        for school in simulated_student.SCHOOLS:
+            sites.join(user, school, by=Actor("simulate", "system"))
 
     def look_for_table(self) -> None:
         name = settings.SOCRATIC_TABLE

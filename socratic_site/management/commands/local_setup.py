@@ -28,4 +28,5 @@ class Command(BaseCommand):
             accounts.setdefault(role, {"username": role, "password": staff.new_password()})
         local.write_private(file, json.dumps(accounts, indent=2) + "\n")
         for role in ROLES:
-            staff.ensure_account(role=role, **accounts[role])
+            user, _ = staff.ensure_account(role=role, **accounts[role])
+            staff.mark_as_demo(user)

@@ -296,10 +296,11 @@ def test_starting_the_application_loads_no_chart_and_no_statistics() -> None:
     assert told.stdout.strip() == "[]"
 
 
-def test_effects_need_no_statsmodels_and_no_pandas() -> None:
+def test_effects_need_no_statsmodels_no_pandas_and_no_scipy_stats() -> None:
     code = (
         "import sys, analytics_app.inference.effects;"
-        "print([name for name in ('altair', 'pandas', 'statsmodels') if name in sys.modules])"
+        "heavy = ('altair', 'pandas', 'statsmodels', 'scipy.stats');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

@@ -151,6 +151,25 @@ def test_wilsons_interval() -> None:
     assert (found.interval.low, found.interval.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
+@pytest.mark.parametrize(
+    ("count", "n"), [(0, 1), (1, 1), (0, 20), (1, 20), (20, 20), (333, 1000), (9, 50_000)]
+)
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
+def test_wilsons_interval_is_that_of_scipy(count: int, n: int, level: float) -> None:
+    found = effects.share_interval(count, n, level=level)
+    told = stats.binomtest(count, n).proportion_ci(confidence_level=level, method="wilson")
+    assert found.enough
+    assert (found.interval.low, found.interval.high) == pytest.approx((told.low, told.high), rel=1e-12)
+
+
+@pytest.mark.parametrize("second", [Sample(12, 3.0, 1.5), Sample(2, 5.0, 0.0), Sample(900, 5.1, 7.0)])
+def test_welchs_test_is_that_of_scipy(second: Sample) -> None:
+    found = effects.mean_difference(Sample(10, 5.0, 2.0), second)
+    told = stats.ttest_ind_from_stats(second.mean, second.sd, second.n, 5.0, 2.0, 10, equal_var=False)
+    assert found.enough
+    assert (found.t, found.p) == pytest.approx((told.statistic, told.pvalue), rel=1e-9)
+
+
 def test_a_share_of_all_has_an_interval_below_one() -> None:
     found = effects.share_interval(5, 5)
     assert found.enough

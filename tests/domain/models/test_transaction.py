@@ -1,12 +1,17 @@
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from pynamodb.exceptions import TransactWriteError
 
 from sessions_app.domain import models
 from sessions_app.domain.models import InvalidField, School
 from sessions_app.domain.models.transaction import Busy, Refused, Transaction
+from tests.faulty_store import cancelled, failure, reply
 
 from ..cast import at_once
 
@@ -104,27 +109,7 @@ def test_of_ten_creators_at_once_one_wins(table: str, raw: Any) -> None:
     assert names(raw) == ["One"]
 
 
-class Reason:
-    def __init__(self, code: str) -> None:
-        self.code = code
-        self.message = None
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, *rounds: list[str | None]) -> list[int]:
-    """A table that answers with these reasons, one list a try, and with success after them."""
-    answers, tries = list(rounds), list[int]()
-
-    def send(self: Transaction) -> None:
-        tries.append(1)
-        if answers:
-            error = TransactWriteError("cancelled")
-            reasons = [Reason(code) if code else None for code in answers.pop(0)]
-            monkeypatch.setattr(TransactWriteError, "cancellation_reasons", reasons)
-            raise error
-
-    monkeypatch.setattr(Transaction, "_send", send)
-    monkeypatch.setattr("sessions_app.domain.models.transaction.time.sleep", lambda seconds: None)
-    return tries
+# --- other writers, throttling, lost replies: one layer tries again, and it knows what it did
 
 
 def a_transaction() -> Transaction:
@@ -134,31 +119,130 @@ def a_transaction() -> Transaction:
     return transaction
 
 
-def test_a_conflict_with_another_writer_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = failing(monkeypatch, [None, "TransactionConflict"], ["TransactionConflict", None])
+@dataclass
+class Answers:
+    """Stands between client and engine and gives these answers to the next tries, then lets them through."""
+
+    queue: list[Callable[[Any], Any]]
+    tokens: list[str] = field(default_factory=list)
+
+    def __call__(self, request: Any, **_: Any) -> Any:
+        self.tokens.append(json.loads(request.body).get("ClientRequestToken", ""))
+        return self.queue.pop(0)(request) if self.queue else None
+
+
+@pytest.fixture
+def answering(table: str) -> Iterator[Callable[..., Answers]]:
+    events = models.connection().client.meta.events
+    registered: list[Answers] = []
+
+    def answer(*answers: Callable[[Any], Any]) -> Answers:
+        registered.append(Answers(list(answers)))
+        events.register_first("before-send.dynamodb.*", registered[-1])
+        return registered[-1]
+
+    yield answer
+    for each in registered:
+        events.unregister("before-send.dynamodb.*", each)
+
+
+def conflict(request: Any) -> Any:
+    return cancelled(request, "None", "TransactionConflict")
+
+
+def throttled(request: Any) -> Any:
+    return failure(request, "ProvisionedThroughputExceededException")
+
+
+def throttled_inside(request: Any) -> Any:
+    return cancelled(request, "ThrottlingError")
+
+
+def server_error(request: Any) -> Any:
+    return reply(request, 500, {"__type": "InternalServerError"})
+
+
+def lost(request: Any) -> Any:
+    """Applied; the reply never came."""
+    assert models.connection().client._endpoint.http_session.send(request).status_code == 200
+    raise ReadTimeoutError(endpoint_url=request.url)
+
+
+def silent(request: Any) -> Any:
+    raise ReadTimeoutError(endpoint_url=request.url)
+
+
+@pytest.mark.parametrize("passing", [conflict, throttled, throttled_inside, server_error, silent])
+def test_a_passing_trouble_is_tried_again_with_the_same_token(
+    raw: Any, answering: Callable[..., Answers], passing: Any
+) -> None:
+    answers = answering(passing)
     a_transaction().commit()
-    assert len(tries) == 3
+    assert names(raw) == ["One", "Two"]
+    assert len(answers.tokens) == 2
+    assert len(set(answers.tokens)) == 1
+    assert answers.tokens[0]
 
 
-def test_a_conflict_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = failing(monkeypatch, *[["TransactionConflict", None]] * 9)
-    with pytest.raises(Busy):
+def test_a_transaction_whose_reply_was_lost_is_recognised_as_done(
+    raw: Any, answering: Callable[..., Answers]
+) -> None:
+    """Without the token the second try would be refused, as its items exist by then."""
+    answers = answering(lost)
+    a_transaction().commit()
+    assert names(raw) == ["One", "Two"]
+    assert len(answers.tokens) == 2
+
+
+def test_each_transaction_has_a_token_of_its_own(raw: Any, answering: Callable[..., Answers]) -> None:
+    answers = answering()
+    a_transaction().commit()
+    with pytest.raises(Refused):
         a_transaction().commit()
-    assert len(tries) == 5
+    assert len(set(answers.tokens)) == 2
 
 
-def test_a_refusal_beside_a_conflict_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = failing(monkeypatch, ["TransactionConflict", "ConditionalCheckFailed"])
+@pytest.mark.parametrize(
+    ("lasting", "raised", "tries"),
+    [
+        (conflict, Busy, 8),
+        (throttled, TransactWriteError, 8),
+        (server_error, TransactWriteError, 8),
+        (silent, TransactWriteError, 2),
+    ],
+)
+def test_a_lasting_trouble_is_told_after_bounded_tries(
+    raw: Any, answering: Callable[..., Answers], lasting: Any, raised: type[Exception], tries: int
+) -> None:
+    answers = answering(*[lasting] * 12)
+    with pytest.raises(raised):
+        a_transaction().commit()
+    assert len(answers.tokens) == tries
+    assert names(raw) == []
+
+
+def test_a_refusal_beside_a_conflict_is_a_refusal(raw: Any, answering: Callable[..., Answers]) -> None:
+    answers = answering(lambda request: cancelled(request, "TransactionConflict", "ConditionalCheckFailed"))
     with pytest.raises(Refused) as refused:
         a_transaction().commit()
     assert refused.value.names == {"two"}
-    assert len(tries) == 1
+    assert len(answers.tokens) == 1
 
 
-def test_an_error_without_reasons_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    failing(monkeypatch, [])
+def test_a_fault_of_ours_is_neither_tried_again_nor_hidden(
+    raw: Any, answering: Callable[..., Answers]
+) -> None:
+    answers = answering(lambda request: failure(request, "ValidationException"))
     with pytest.raises(TransactWriteError):
         a_transaction().commit()
+    assert len(answers.tokens) == 1
+
+
+def test_a_query_is_tried_again_in_the_same_layer(raw: Any, answering: Callable[..., Answers]) -> None:
+    a_transaction().commit()
+    answers = answering(throttled, server_error)
+    assert len(list(models.Item.query(school("One").PK))) == 2
+    assert len(answers.tokens) == 3
 
 
 def test_all_models_share_one_connection(table: str) -> None:

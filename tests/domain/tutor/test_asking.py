@@ -187,6 +187,9 @@ MENDED = ["429", "500", "529", "truncated", "empty", "thinking", "garbage", "not
 MENDED += ["wrong_shape", "extra_field", "leak", "answer_given", "two_questions", "hang_up"]
 REASONS = {
     "400": "error",
+    "402": "billing",
+    "billing": "billing",
+    "spend_limit": "billing",
     "401": "unauthorised",
     "403": "unauthorised",
     "404": "error",

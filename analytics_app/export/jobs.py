@@ -1,0 +1,131 @@
+"""Exports in the background: a step of the worker takes back what is over, then makes what waits longest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Final
+
+from django.conf import settings
+
+from sessions_app import study
+from sessions_app.domain import exports
+from sessions_app.domain.audit import SYSTEM
+from sessions_app.domain.models import ExportJob
+
+from . import bundle
+from .bundle import Tick
+from .choice import BadChoice, Choice, folder, name_of, path_of
+from .reading import Chosen
+
+log = logging.getLogger("worker")
+
+BETWEEN_SIGNS: Final = 3.0  # seconds between two signs of life, at least
+
+
+class Stopping(Exception):
+    """The worker was asked to end."""
+
+
+def choice_of(job: ExportJob) -> Choice:
+    told = job.filters
+    return Choice(
+        profile=job.profile,
+        chosen=Chosen(_day(told.start), _day(told.end), tuple(told.conditions)),
+        levels=tuple(told.levels),
+        labels=told.labels,
+        simulated=told.simulated,
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+class Exporter:
+    """The worker's duty. `stopping` gives a job back unfinished, for the next worker to begin anew."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self.stopping = stopping
+
+    def step(self) -> bool:
+        """Whether there was anything to do."""
+        known, now = list(exports.jobs()), study.now()
+        for job, state in exports.over(known, now=now):
+            path_of(job).unlink(missing_ok=True)
+            exports.take_back(job, state)
+            log.info("export %s is %s: its file was deleted", job.export_id, state)
+        for job in exports.due(known, now=now):
+            if exports.claim(job, now=now):
+                self._make(job)
+                return True
+        return False
+
+    def _make(self, job: ExportJob) -> None:
+        """Whatever fails in an unforeseen way is tried again, a few times, by whichever worker comes next."""
+        try:
+            make(job, self._sign_of_life(job))
+        except exports.LostClaim:
+            log.warning("export %s was taken over by another worker", job.export_id)
+        except exports.Outdated:
+            log.info("export %s begins anew: a participant was erased meanwhile", job.export_id)
+            exports.release(job, now=study.now(), counts=False)
+        except Stopping:
+            exports.release(job, now=study.now(), counts=False)
+        except (BadChoice, bundle.CannotWrite) as fault:
+            log.error("export %s failed: %s", job.export_id, type(fault).__name__)
+            exports.fail(job, str(fault), now=study.now())
+        except Exception as fault:
+            log.error("export %s failed: %s", job.export_id, type(fault).__name__)
+            exports.release(job, now=study.now(), counts=True)
+            raise
+
+    def _sign_of_life(self, job: ExportJob) -> Tick:
+        return signs(job, stopping=self.stopping, clock=time.monotonic)
+
+
+def signs(job: ExportJob, *, stopping: threading.Event, clock: Callable[[], float]) -> Tick:
+    """A tick that tells the table how far the job is, not more often than need be."""
+    last = [clock()]
+
+    def tick(done: int, total: int) -> None:
+        if stopping.is_set():
+            raise Stopping
+        if clock() - last[0] >= BETWEEN_SIGNS:
+            last[0] = clock()
+            exports.seen(job, done=done, total=total, now=study.now())
+
+    return tick
+
+
+def make(job: ExportJob, tick: Tick) -> None:
+    """Make the file of a claimed job. It has its name from the moment on at which the table knows it.
+
+    Raises LostClaim, Outdated, BadChoice, CannotWrite, what `tick` raises, and errors of the table.
+    """
+    with bundle.workshop(folder()) as shop:
+        built = bundle.build(choice_of(job), shop, zone=study.zone(), tick=tick)
+        exports.seen(job, done=built.sessions, total=built.sessions, now=study.now())
+        os.replace(built.path, path_of(job))
+        try:
+            exports.finish(
+                job,
+                file={
+                    "name": name_of(job),
+                    "sha256": built.sha256,
+                    "size": built.size,
+                    "version": built.version,
+                },
+                rows=built.rows,
+                excluded=built.excluded,
+                lasts=timedelta(hours=settings.EXPORT_HOURS),
+                by=SYSTEM,
+                now=study.now(),
+            )
+        except BaseException:
+            path_of(job).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,446 @@
+"""The tables of an export, each one a list of columns. What a table's rows are made of is in `rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final
+
+from sessions_app.domain.models.assessment import TYPES
+from sessions_app.domain.models.session import FLAGS
+
+from . import columns as c
+from .columns import (
+    ARM,
+    CELL,
+    DESIGN,
+    DIRECT,
+    EXACT,
+    ID,
+    NUMBER,
+    PLACE,
+    TEXT,
+    TIME,
+    WHOLE,
+    WORDS,
+    YES_NO,
+    Column,
+    Made,
+    Objects,
+    Stored,
+)
+
+WIDE: Final = "sessions_wide"
+_CONDITION = "experimental_condition"
+_QUALITY = ("answer_depth", "answer_accuracy", "engagement_level")
+_TUTOR_QUALITY = (
+    "question_clarity",
+    "question_relevance",
+    "builds_on_previous",
+    "synthesis_quality",
+    "location_integration",
+)
+BANDS: Final = ("13 and under", "14 to 15", "16 to 17", "18 and over")
+DISTANCE_BANDS: Final = ("0 to 50", "50 to 100", "100 to 500", "over 500")
+
+
+# --- what is worked out
+
+
+def age_band(objects: Objects) -> str | None:
+    age = c.value(objects, "session", "student_metadata.age", NUMBER)
+    if age is None:
+        return None
+    return BANDS[(age >= 14) + (age >= 16) + (age >= 18)]
+
+
+def _distance_band(objects: Objects) -> str | None:
+    meters = c.value(objects, "verification", "gps_data.distance_from_target_meters", NUMBER)
+    if meters is None:
+        return None
+    return DISTANCE_BANDS[(meters >= 50) + (meters >= 100) + (meters >= 500)]
+
+
+def state(objects: Objects) -> str:
+    """`completed` and `running` also for items of writers that store no state."""
+    stored = c.value(objects, "session", "state", TEXT)
+    done = c.value(objects, "session", "completion_status.completed", YES_NO)
+    return stored or ("completed" if done else "running")
+
+
+def _has_flag(name: str) -> Any:
+    def has_flag(objects: Objects) -> bool:
+        flags = c.at(objects["session"], ("metadata", "data_quality_flags")) or {}
+        return any(flag.get("S") == name for flag in flags.get("L", ()))
+
+    return has_flag
+
+
+def _mean(name: str) -> Any:
+    def mean(objects: Objects) -> float | None:
+        """As the schema's `flatten_session_data`: the mean over the interventions that have a value."""
+        found = [
+            c.value({"x": each}, "x", f"intervention_summary.{name}", NUMBER)
+            for each in objects["interventions"]
+        ]
+        known = [each for each in found if each is not None]
+        return sum(known) / len(known) if known else None
+
+    return mean
+
+
+def _answers(objects: Objects) -> int:
+    return sum("answer" in each for each in objects["questions"])
+
+
+def _shown(objects: Objects) -> Any:
+    """When a step was shown: stored where it is, else counted back from when its answer was stored."""
+    step = objects["step"]
+    if step["shown_at"] is not None or step["stored_at"] is None or step["seconds"] is None:
+        return step["shown_at"]
+    return step["stored_at"] - timedelta(seconds=round(step["seconds"]) + int(step["held_seconds"] or 0))
+
+
+def _of_step(name: str) -> Any:
+    return lambda objects: objects["step"][name]
+
+
+# --- the columns that several tables share
+
+_IDS: tuple[Stored | Made, ...] = (
+    Stored("session", "session_id", guard=ID),
+    Stored("session", "student_id", guard=ID),
+    Stored("session", "student_code", guard=DIRECT),
+)
+_DESIGN: tuple[Stored | Made, ...] = (
+    Stored("session", f"{_CONDITION}.condition_code", "condition", CELL),
+    Stored("session", f"{_CONDITION}.location", guard=CELL),
+    Stored("session", f"{_CONDITION}.interval_minutes", "interval", CELL),
+    Stored("session", f"{_CONDITION}.intervention_type", guard=CELL),
+)
+_KEYS = _IDS + _DESIGN
+_WHO: tuple[Stored | Made, ...] = (
+    Made("week", WHOLE, "Week of the study", lambda o: o["week"], CELL, "weeks",
+         "1 for the seven days that begin with the study's first session."),
+    Stored("session", "student_metadata.age", guard=EXACT),
+    Made("age_band", TEXT, "Age in bands", age_band, CELL, "years", choices=dict.fromkeys(BANDS, "")),
+    Stored("session", "student_metadata.grade", guard=EXACT),
+    Stored("session", "student_metadata.richmond_resident", guard=CELL),
+)  # fmt: skip
+
+_STUDENTS = (
+    Stored("student", "student_id", guard=ID),
+    Stored("student", "student_code", guard=DIRECT),
+    Stored("student", "demographics.age", guard=EXACT),
+    Stored("student", "demographics.grade_level", guard=EXACT),
+    Stored("student", "demographics.school", guard=DIRECT),
+    Stored("student", "demographics.richmond_resident", guard=EXACT),
+    Stored("student", "learning_profile.depth_preference"),
+    Stored("student", "learning_profile.learning_style"),
+    Stored("student", "learning_profile.prior_knowledge_topics"),
+    Stored("student", "consent_data.irb_consent_date", guard=EXACT),
+    Stored("student", "consent_data.data_sharing_consent"),
+    Stored("student", "consent_data.state", "consent_state", DIRECT),
+    Stored("student", "metadata.total_sessions", guard=EXACT),
+    Stored("student", "metadata.simulated"),
+)
+
+_SCORES: tuple[Stored | Made, ...] = tuple(
+    Stored(kind, path, f"{kind}_{name}", label=f"{label}, {kind}")
+    for kind in TYPES
+    for name, path, label in (
+        ("score", "assessment_results.score_percentage", "Score"),
+        ("mc_score", "scoring_breakdown.mc_percentage", "Multiple choice, score"),
+        ("sa_score", "scoring_breakdown.sa_percentage", "Short answers, score"),
+    )
+)
+_GAINS = (
+    Stored("final", "learning_gain.absolute_gain", "learning_gain"),
+    Stored("final", "learning_gain.relative_gain"),
+    Stored("final", "learning_gain.normalized_gain"),
+)
+_VERIFIED: tuple[Stored | Made, ...] = (
+    Stored("verification", "verification.method", "verification_method", PLACE),
+    Stored("verification", "verification.confidence", "verification_confidence", PLACE),
+    Stored("verification", "verification.override_reason", guard=DIRECT),
+    Stored("verification", "verification.attested_by", guard=DIRECT),
+    Made("distance_band", TEXT, "Distance from the place, in bands", _distance_band, PLACE, "metres",
+         choices=dict.fromkeys(DISTANCE_BANDS, "")),
+    Stored("verification", "gps_data.latitude", guard=DIRECT),
+    Stored("verification", "gps_data.longitude", guard=DIRECT),
+    Stored("verification", "gps_data.accuracy_meters", guard=DIRECT),
+    Stored("verification", "gps_data.distance_from_target_meters", guard=DIRECT),
+    Stored("verification", "device_info.device_type"),
+    Stored("verification", "device_info.os", guard=DIRECT),
+    Stored("verification", "device_info.browser", guard=DIRECT),
+    Stored("verification", "device_info.user_agent", guard=DIRECT),
+    Stored("verification", "metadata.ip_address", guard=DIRECT),
+)  # fmt: skip
+_SESSIONS: tuple[Stored | Made, ...] = (
+    *_KEYS,
+    *_WHO,
+    Stored("session", f"{_CONDITION}.location_name", guard=DIRECT),
+    Stored("session", "facilitator", guard=DIRECT),
+    Stored("session", "timeline.session_start", guard=EXACT),
+    Stored("session", "timeline.session_end", guard=EXACT),
+    Stored("session", "timeline.total_duration_seconds", guard=ARM),
+    Stored("session", "timeline.content_duration_seconds"),
+    Stored("session", "timeline.intervention_duration_seconds", guard=ARM),
+    Stored("session", "timeline.assessment_duration_seconds"),
+    Made("state", TEXT, "State of the session", state, choices={
+        "running": "started, and takes answers", "completed": "the survey is stored",
+        "abandoned": "closed by staff before its end", "withdrawn": "consent was withdrawn"}),
+    Stored("session", "completion_status.completed"),
+    Stored("session", "completion_status.location_verified"),
+    Stored("session", "completion_status.baseline_completed"),
+    Stored("session", "completion_status.content_completed"),
+    Stored("session", "completion_status.interventions_completed", guard=ARM),
+    Stored("session", "completion_status.final_assessment_completed"),
+    Stored("session", "completion_status.post_survey_completed"),
+    Stored("session", "student_metadata.prior_knowledge_score"),
+    Stored("session", "content_id"),
+    Stored("content", "content_metadata.content_version"),
+    Stored("content", "delivery_preferences.format_chosen"),
+    Stored("content", "delivery_preferences.playback_speed"),
+    Stored("content", "delivery_preferences.captions_enabled"),
+    Stored("content", "delivery_preferences.language"),
+    Stored("content", "engagement_metrics.total_play_time_seconds"),
+    Stored("content", "engagement_metrics.total_elapsed_time_seconds", guard=ARM),
+    Stored("content", "engagement_metrics.pause_count"),
+    Stored("content", "engagement_metrics.rewind_count"),
+    Stored("content", "engagement_metrics.segments_completed"),
+    Stored("content", "engagement_metrics.completion_percentage"),
+    *_VERIFIED,
+    Stored("session", "allocation.method", "allocation_method", EXACT),
+    Stored("session", "allocation.reason", "allocation_reason", DIRECT),
+    Stored("session", "metadata.data_quality_flags", guard=DESIGN),
+    *(
+        Made(f"flag_{name}", YES_NO, f"Flag {name.replace('_', ' ')}", _has_flag(name), DESIGN)
+        for name in FLAGS
+    ),
+    Stored("session", "metadata.simulated"),
+)  # fmt: skip
+
+_WIDE: tuple[Stored | Made, ...] = (
+    *_KEYS,
+    *_WHO,
+    Stored("session", "timeline.session_start", guard=EXACT),
+    Stored("session", "timeline.total_duration_seconds", "total_duration", ARM),
+    Stored("session", "completion_status.completed"),
+    *_SCORES,
+    *_GAINS,
+    Made("interventions_total", WHOLE, "Interventions", lambda o: len(o["interventions"]), ARM),
+    Made("questions_answered", WHOLE, "Questions answered in them", _answers, ARM, "questions"),
+    Made("avg_question_quality", NUMBER, "Mean question quality", _mean("avg_question_quality"),
+         ARM, "score 1–5", "Mean over the session's interventions."),
+    Made("avg_answer_depth", NUMBER, "Mean answer depth", _mean("avg_answer_depth"),
+         ARM, "score 1–5", "Mean over the session's interventions."),
+    Made("avg_response_time_seconds", NUMBER, "Mean response time",
+         _mean("avg_response_time_seconds"), ARM, "seconds",
+         "Mean over the session's interventions."),
+    Stored("survey", "location_experience.location_impact_rating"),
+    Stored("survey", "intervention_experience.intervention_helpful_rating"),
+    Stored("survey", "learning_experience.overall_experience_rating"),
+    Stored("content", "delivery_preferences.format_chosen"),
+    Stored("content", "engagement_metrics.completion_percentage"),
+    Stored("session", "metadata.data_quality_flags", guard=DESIGN),
+    Stored("session", "metadata.simulated"),
+)  # fmt: skip
+
+_SEGMENTS = (
+    *_KEYS,
+    Stored("segment", "segment_id", "segment"),
+    Stored("segment", "start_time", guard=EXACT),
+    Stored("segment", "end_time", guard=EXACT),
+    Stored("segment", "duration_seconds"),
+    Stored("segment", "completed"),
+    Stored("segment", "engagement_score"),
+    Stored("segment", "position_seconds"),
+    Stored("segment", "play_time_seconds"),
+    Stored("segment", "pause_count"),
+    Stored("segment", "rewind_count"),
+    Stored("segment", "held_seconds"),
+)
+
+_IN_DIALOGUE = (
+    Stored("intervention", "intervention_id", guard=DIRECT),
+    Stored("intervention", "intervention_metadata.sequence_number"),
+    Stored("intervention", "intervention_metadata.segment_id", "segment"),
+)
+_INTERVENTIONS = (
+    *_KEYS,
+    *_IN_DIALOGUE,
+    Stored("intervention", "intervention_metadata.timestamp", "started_at", EXACT),
+    Made("answers", WHOLE, "Answers given", _answers, unit="answers"),
+    Stored("intervention", "intervention_summary.total_duration_seconds"),
+    Stored("intervention", "intervention_summary.avg_response_time_seconds"),
+    Stored("intervention", "intervention_summary.avg_question_quality"),
+    Stored("intervention", "intervention_summary.avg_answer_depth"),
+    Stored("intervention", "intervention_summary.progression_quality"),
+    Stored("intervention", "intervention_summary.location_awareness_utilized"),
+    Stored("intervention", "ai_metadata.model_version"),
+    Stored("intervention", "ai_metadata.total_prompt_tokens"),
+    Stored("intervention", "ai_metadata.total_completion_tokens"),
+    Stored("intervention", "ai_metadata.total_cost_usd"),
+    Stored("intervention", "ai_metadata.avg_generation_time_ms"),
+    Stored("intervention", "grading.model", "grading_model"),
+    Stored("intervention", "grading.graded_at", guard=EXACT),
+    Stored("intervention", "grading.cost_usd", "grading_cost_usd"),
+)
+
+_QUESTIONS = (
+    *_KEYS,
+    *_IN_DIALOGUE,
+    Stored("question", "question_number"),
+    Stored("question", "question_source"),
+    Stored("question", "timestamp", "asked_at", EXACT),
+    Stored("question", "answer_metadata.timestamp", "answered_at", EXACT),
+    Stored("question", "answer_metadata.response_time_seconds"),
+    Stored("question", "answer_metadata.held_seconds"),
+    Stored("question", "answer_metadata.word_count"),
+    Stored("question", "answer_metadata.character_count"),
+    *(Stored("question", f"quality_scores.{name}") for name in (*_QUALITY, *_TUTOR_QUALITY)),
+    *(
+        Stored(
+            "question",
+            f"model_scores.{name}",
+            f"model_{name}",
+            label=f"{name.replace('_', ' ')}, by the model",
+        )
+        for name in (*_QUALITY, *_TUTOR_QUALITY)
+    ),
+    Stored("question", "human_scoring.at", "human_scored_at", EXACT),
+    Stored("question", "human_scoring.by", "human_scored_by", DIRECT),
+    Stored("question", "question_metadata.model", "question_model"),
+    Stored("question", "question_metadata.generation_time_ms"),
+    Stored("question", "question_metadata.attempts"),
+    Stored("question", "question_metadata.prompt_tokens"),
+    Stored("question", "question_metadata.completion_tokens"),
+    Stored("question", "question_metadata.cost_usd"),
+    Stored("question", "question", guard=WORDS),
+    Stored("question", "answer", guard=WORDS),
+)
+
+_ITEMS = (
+    *_KEYS,
+    Stored("assessment", "assessment_metadata.type", "assessment_type"),
+    Stored("item", "question_id"),
+    Stored("item", "question_type"),
+    Stored("item", "difficulty"),
+    Stored("item", "points"),
+    Stored("item", "points_earned"),
+    Stored("item", "is_correct"),
+    Stored("item", "response_time_seconds"),
+    Stored("item", "held_seconds"),
+    Stored("item", "answered_at", guard=EXACT),
+    Stored("item", "ai_scoring.model", "scoring_model"),
+    Stored("item", "ai_scoring.raw_score", "model_score", label="Points by the model"),
+    Stored("item", "ai_scoring.feedback", guard=WORDS),
+    Stored("item", "human_scoring.raw_score", "human_score", label="Points by a person"),
+    Stored("item", "human_scoring.by", "human_scored_by", DIRECT),
+    Stored("item", "second_scoring.raw_score", "second_human_score", label="Points by a second person"),
+    Stored("item", "student_answer", guard=WORDS),
+)
+
+_ASSESSMENTS = (
+    *_KEYS,
+    Stored("assessment", "assessment_id", guard=DIRECT),
+    Stored("assessment", "assessment_metadata.type", "assessment_type"),
+    Stored("assessment", "assessment_metadata.version", "assessment_version"),
+    Stored("assessment", "assessment_metadata.timestamp", "started_at", EXACT),
+    Stored("assessment", "assessment_metadata.duration_seconds"),
+    *(
+        Stored("assessment", f"assessment_results.{name}")
+        for name in (
+            "total_questions", "questions_answered", "correct_answers", "total_points", "points_earned",
+            "score_percentage", "avg_response_time_seconds",
+        )
+    ),
+    *(
+        Stored("assessment", f"scoring_breakdown.{name}")
+        for name in (
+            "multiple_choice_score", "multiple_choice_possible", "short_answer_score",
+            "short_answer_possible", "mc_percentage", "sa_percentage",
+        )
+    ),
+    *(
+        Stored("assessment", f"learning_gain.{name}")
+        for name in ("absolute_gain", "relative_gain", "normalized_gain")
+    ),
+    Stored("assessment", "metadata.grading_method"),
+)  # fmt: skip
+
+_SURVEYS = (
+    *_KEYS,
+    Stored("survey", "survey_metadata.version", "survey_version"),
+    Stored("survey", "survey_metadata.timestamp", "answered_at", EXACT),
+    Stored("survey", "survey_metadata.duration_seconds"),
+    Stored("survey", "survey_metadata.held_seconds"),
+    *(
+        Stored("survey", f"{group}.{name}", guard=WORDS if name in words else "")
+        for group, words, names in (
+            ("location_experience", ("location_feedback",), (
+                "location_impact_rating", "location_enhanced_understanding", "location_was_distracting",
+                "would_recommend_location", "location_feedback")),
+            ("intervention_experience", ("preferred_intervention_type", "intervention_feedback"), (
+                "intervention_helpful_rating", "questions_were_engaging", "questions_were_appropriate",
+                "questions_promoted_thinking", "preferred_intervention_type", "intervention_feedback")),
+            ("learning_experience", ("general_feedback",), (
+                "content_difficulty_rating", "content_interest_rating", "pacing_rating",
+                "overall_experience_rating", "would_recommend_experience", "general_feedback")),
+            ("technical_experience", ("technical_feedback",), (
+                "interface_easy_to_use", "audio_quality_rating", "technical_issues_encountered",
+                "technical_feedback")),
+            ("open_ended_responses", ("most_valuable_aspect", "least_valuable_aspect",
+                "suggestions_for_improvement", "additional_comments"), (
+                "most_valuable_aspect", "least_valuable_aspect", "suggestions_for_improvement",
+                "additional_comments")),
+        )
+        for name in names
+    ),
+)  # fmt: skip
+
+_STAGES = {
+    "baseline": "assessment before", "format": "choice of format", "segment": "segment of the content",
+    "questions": "dialogue", "final": "assessment after", "survey": "survey",
+}  # fmt: skip
+_PAGE_TIMES = (
+    *_IDS,
+    Made("stage", TEXT, "Stage", _of_step("stage"), choices=_STAGES),
+    Made("segment", WHOLE, "Segment", _of_step("segment"), note="Of segments and of dialogues."),
+    Made("number", WHOLE, "Number in the stage", _of_step("number")),
+    Made(
+        "shown_at",
+        TIME,
+        "Shown",
+        _shown,
+        note="Of assessment items and surveys counted back from the answer.",
+    ),
+    Made("stored_at", TIME, "Answer stored", _of_step("stored_at")),
+    Made("seconds", NUMBER, "Time on the page", _of_step("seconds"), unit="seconds"),
+    Made("held_seconds", WHOLE, "Held on the device", _of_step("held_seconds"), unit="seconds"),
+)
+
+DECLARED: Final[Mapping[str, tuple[Stored | Made, ...]]] = {
+    WIDE: _WIDE,
+    "students": _STUDENTS,
+    "sessions": _SESSIONS,
+    "segments": _SEGMENTS,
+    "interventions": _INTERVENTIONS,
+    "questions": _QUESTIONS,
+    "assessment_items": _ITEMS,
+    "assessments": _ASSESSMENTS,
+    "surveys": _SURVEYS,
+    "page_times": _PAGE_TIMES,
+}
+LEVELS: Final = tuple(DECLARED)
+NOT_PUBLIC: Final = frozenset({"page_times"})
+"""A sequence of exact times is a fingerprint of a person, and tells the condition."""
+TELLS_ARM: Final = frozenset({"interventions", "questions"})
+"""That there are such rows, and how many, gives away interval and type."""
+
+
+@cache
+def columns(level: str) -> tuple[Column, ...]:
+    return tuple(c.column(declared) for declared in DECLARED[level])

@@ -1,0 +1,159 @@
+"""A record of the table's stream -> rows of the lake, once what it tells of is complete.
+
+Complete is: a session that has ended (completed or abandoned; one that is withdrawn is taken away), a place
+that was verified, a content that was played to its end, a dialogue of three answers, an assessment with all
+its items answered, a survey. Each later change of these, such as a score, is a newer version of the entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from sessions_app.domain import keys
+from sessions_app.domain.models.intervention import QUESTIONS
+
+from ..export import columns as c
+from ..export.codes import Coder
+from ..export.columns import ID, TEXT, TIME, Column, Map, Objects, Unreadable
+from ..export.levels import state
+from ..export.rows import elements, questions_of
+from . import tables
+
+REMOVALS: Final = "removals"
+
+
+class Poison(ValueError):
+    """A record that cannot be converted; the reason names the place and the kind of fault, never a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of a table of the lake, or of `removals`; `day` is the entity's own."""
+
+    table: str
+    day: date
+    row: Mapping[str, Any]
+
+
+# --- which entities, when they are complete, and to which day they belong
+
+
+def _is_answered(assessment: Map) -> bool:
+    seen = ("assessment_metadata.duration_seconds", "assessment_results.score_percentage")
+    return any(c.at(assessment, tuple(path.split("."))) for path in seen)
+
+
+COMPLETE: Final[Mapping[str, Callable[[Map], bool]]] = {
+    "session": lambda item: state({"session": item}) in ("completed", "abandoned"),
+    "verification": lambda item: True,
+    "content": lambda item: bool(c.at(item, ("engagement_metrics", "end_time"))),
+    "intervention": lambda item: sum("answer" in each for each in questions_of(item)) >= QUESTIONS,
+    "assessment": _is_answered,
+    "survey": lambda item: True,
+}
+BEGINNING: Final[Mapping[str, str]] = {
+    "session": "timeline.session_start",
+    "verification": "verification.verification_timestamp",
+    "content": "engagement_metrics.start_time",
+    "intervention": "intervention_metadata.timestamp",
+    "assessment": "assessment_metadata.timestamp",
+    "survey": "survey_metadata.timestamp",
+}
+"""A time that stays the same in all versions of an item."""
+
+
+def _day(role: str, item: Map) -> date:
+    """Raises Poison."""
+    try:
+        moment = c.read(TIME, c.at(item, tuple(BEGINNING[role].split("."))))
+    except Unreadable:
+        moment = None
+    if not isinstance(moment, datetime):
+        raise Poison(f"{BEGINNING[role]} is no time")
+    return moment.date()
+
+
+def _day_before(role: str, item: Map) -> date | None:
+    """The day under which an older version is in the lake; None where it is not."""
+    with suppress(Poison):
+        return _day(role, item) if COMPLETE[role](item) else None
+    return None
+
+
+# --- one record
+
+
+def version_of(record: Mapping[str, Any], stream: str) -> str:
+    """`<stream's label>/<sequence number>`: fixed width, so that the versions of an entity sort as text.
+
+    A table's stream is labelled by when it began: what comes after a restore is newer than all before.
+    """
+    label = stream.rpartition("/")[2]
+    return f"{label}/{int(record['dynamodb']['SequenceNumber']):040d}"
+
+
+def convert(record: Mapping[str, Any], *, stream: str, coder: Coder) -> list[Line]:
+    """The lines that a record adds to the lake; none where it does not matter there. Raises Poison."""
+    try:
+        return list(_lines(record, stream, coder))
+    except Poison:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as fault:
+        raise Poison(f"not of the form of a record ({type(fault).__name__})") from None
+
+
+def _lines(record: Mapping[str, Any], stream: str, coder: Coder) -> Iterator[Line]:
+    change = record["dynamodb"]
+    new, old = change.get("NewImage"), change.get("OldImage")
+    role = tables.ENTITIES.get(c.value({"x": new or old}, "x", "entity_type", TEXT))
+    partition, place = change["Keys"]["PK"]["S"], change["Keys"]["SK"]["S"]
+    if role is None or not partition.startswith(keys.SESSION_PREFIX):
+        return
+    code = coder.code("session_id", partition.removeprefix(keys.SESSION_PREFIX))
+    told = {"entity_key": f"{code}/{place}", "version": version_of(record, stream)}
+    day = _day(role, new) if new and COMPLETE[role](new) else None
+    before = _day_before(role, old) if old else None
+    if before and before != day:
+        yield Line(REMOVALS, before, told)
+    if new and day:
+        yield from _rows(role, new, day, told, coder)
+
+
+def _rows(role: str, item: Map, day: date, told: Mapping[str, Any], coder: Coder) -> Iterator[Line]:
+    for table in tables.TABLES.values():
+        if table.role == role:
+            schema = tables.schema(table.name)
+            for objects in _objects(table, item, told):
+                yield Line(table.name, day, dict(_values(table.name, schema, objects, coder)))
+
+
+def _objects(table: tables.Table, item: Map, told: Mapping[str, Any]) -> Iterator[Objects]:
+    whole: dict[str, Any] = {**told, table.role: item}
+    if table.role == "intervention":
+        whole["questions"] = questions_of(item)
+    if not table.element:
+        yield whole
+        return
+    for each in whole.get("questions") or elements(item, c.ROLES[table.element][1].removesuffix("[].")):
+        yield {**whole, table.element: each}
+
+
+def _values(
+    table: str, schema: Iterable[Column], objects: Objects, coder: Coder
+) -> Iterator[tuple[str, Any]]:
+    """What there is of a row, as JSON has it. Raises Poison."""
+    for column in schema:
+        try:
+            value = column.of(objects)
+        except Unreadable:
+            raise Poison(f"{table}: {column.name} is no {column.kind}") from None
+        if column.guard == ID:
+            if not value:
+                raise Poison(f"{table}: {column.name} is missing")
+            value = coder.code(column.name, str(value))
+        if value is not None:
+            yield column.name, keys.stamp(value) if isinstance(value, datetime) else value

@@ -1,0 +1,72 @@
+"""A list of consents as CSV: UTF-8, one line a student, and nothing that a spreadsheet would run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from .domain import keys
+from .domain.models import Student
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMS = ("permission", "assent")
+OF_FORM = ("form_id", "version", "sha256", "given_at")
+HEADER = [
+    "student_code",
+    "student_id",
+    "school",
+    "consent_state",
+    "review_state",
+    "reviewed_by",
+    "reviewed_at",
+    *(f"{form}_{name}" for form in FORMS for name in OF_FORM),
+    "data_sharing",
+    "enrolled_at",
+    "withdrawn_at",
+    "simulated",
+]
+
+
+class _Line:
+    """What the csv module writes to: it gives the line back instead of keeping it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    writer: Any = csv.writer(_Line())
+    for row in rows:
+        yield writer.writerow([cell(value) for value in row])
+
+
+def cell(value: Any) -> str:
+    """Text that begins like a formula gets an apostrophe, by which spreadsheets know text."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return keys.stamp(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) or text.startswith(FORMULA) else text
+
+
+def row(student: Student) -> list[Any]:
+    """The columns of HEADER: consent alone, nothing of how the student learns or answers."""
+    consent = student.consent_data
+    review = consent.review
+    return [
+        student.student_code,
+        student.student_id,
+        student.demographics.school,
+        consent.state,
+        student.review_state,
+        review.by if review else None,
+        review.at if review and review.by else None,
+        *(getattr(getattr(consent, form), name, None) for form in FORMS for name in OF_FORM),
+        consent.data_sharing_consent,
+        student.metadata.created_at,
+        consent.withdrawn_at,
+        bool(student.metadata.simulated),
+    ]

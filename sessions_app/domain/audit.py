@@ -1,0 +1,74 @@
+"""What staff do is told in the table: in the transaction of the change, or by itself where nothing changes.
+
+What a participant answers is a record of its own and is not repeated here. No entry holds an answer, a
+position, a token, a password, or a person's name other than the account that acted.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .models.audit import AuditEntry
+from .models.base import Item
+from .models.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: an account, and the role in which it does (several joined by +)."""
+
+    name: str
+    role: str
+
+
+SYSTEM = Actor("system", "system")
+
+
+def entry(
+    action: str,
+    *,
+    by: Actor,
+    now: datetime,
+    student_id: str | None = None,
+    session_id: str | None = None,
+    subject: str | None = None,
+    old: Mapping[str, Any] | None = None,
+    new: Mapping[str, Any] | None = None,
+    reason: str | None = None,
+) -> AuditEntry:
+    """An entry not yet stored. `old` and `new` name what changed; None and absent are the same."""
+    return AuditEntry.new_entry(
+        entry_id=uuid.uuid4().hex,
+        at=now,
+        action=action,
+        by=by.name,
+        role=by.role,
+        student_id=student_id,
+        session_id=session_id,
+        subject=subject,
+        old=_told(old),
+        new=_told(new),
+        reason=reason,
+    )
+
+
+def _told(facts: Mapping[str, Any] | None) -> dict[str, str]:
+    return {name: str(value) for name, value in (facts or {}).items() if value is not None}
+
+
+def note(transaction: Transaction, action: str, **told: Any) -> None:
+    """Write the entry with the change: both are stored, or neither. Takes what `entry` takes."""
+    transaction.create("audit", entry(action, **told))
+
+
+def record(action: str, **told: Any) -> None:
+    """Write an entry by itself, where the table holds no change: a view, an export, a sign-in.
+
+    Takes what `entry` takes. Raises InvalidField, or PynamoDB's error when the table cannot be reached:
+    what is to be audited must then not happen.
+    """
+    entry(action, **told).save(condition=Item.PK.does_not_exist())

@@ -1,0 +1,227 @@
+"""What staff did, append-only: one item an action; its seal, which chains the items; and the chain's head.
+
+Entry  PK AUDIT#<day>   SK <time>#<id>         GSI2 STUDENT#<id> / AUDIT#<time>, where it is about a student
+                                               GSI4 EXPORTS / <time>, where data left the table
+Seal   PK AUDIT#<day>   SK SEAL#<time>#<id>
+Head   PK WORKER#audit  SK HEAD
+
+Days are UTC. An entry is written in the transaction of the change that it tells, and never touched again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from pynamodb.attributes import Attribute
+from pynamodb.pagination import ResultIterator
+
+from .. import keys
+from .base import Count, InvalidField, Item, Text, Timestamp, connection
+
+ACTIONS = (
+    "student.enrol",
+    "student.erase",
+    "consent.view",
+    "consent.review",
+    "consent.renew",
+    "consent.refuse",
+    "consent.withdraw",
+    "consent.require_renewal",
+    "form.publish",
+    "session.start",
+    "session.stop",
+    "session.hand_over",
+    "session.take_back",
+    "link.create",
+    "link.revoke",
+    "score.give",
+    "export",
+    "export.ask",
+    "sign_in",
+    "sign_in.failed",
+    "sign_out",
+    "lockout",
+    "factor.enrol",
+    "factor.reset",
+    "account.create",
+    "account.change",
+    "account.delete",
+    "site.change",
+    "setting.change",
+)
+SHA256 = r"[0-9a-f]{64}"
+Image = Mapping[str, Any]
+"""An item as DynamoDB's own JSON, past the models: what was changed by force is read as it is."""
+
+
+class Facts(Attribute[dict[str, str]]):
+    """A flat map from names to short texts: a value before or after a change."""
+
+    attr_type = "M"
+
+    def serialize(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise InvalidField(self.attr_name, f"must be a map of texts, not {value!r}")
+        return {str(name): {"S": str(told)} for name, told in value.items()}
+
+    def deserialize(self, value: dict[str, Any]) -> dict[str, str]:
+        return {name: told["S"] for name, told in value.items()}
+
+
+class Unchangeable(TypeError):
+    """Code tried to change, overwrite or delete what is only ever added to."""
+
+
+class AppendOnly:
+    """For an Item that is stored where nothing is yet, and has no other write."""
+
+    def save(self, condition: Any = None, **rest: Any) -> Any:
+        self._refuse_unless_new(condition)
+        return super().save(condition, **rest)  # type: ignore[misc]  # Item's
+
+    def get_save_kwargs_from_instance(
+        self, condition: Any = None, return_values_on_condition_failure: str | None = None
+    ) -> Any:
+        self._refuse_unless_new(condition)
+        return super().get_save_kwargs_from_instance(  # type: ignore[misc]
+            condition, return_values_on_condition_failure
+        )
+
+    def _refuse_unless_new(self, condition: Any) -> None:
+        if str(condition) != str(Item.PK.does_not_exist()):
+            self._refuse()
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise Unchangeable(f"an {type(self).__name__} is written once, and then neither changed nor deleted")
+
+    update = delete = get_update_kwargs_from_instance = get_delete_kwargs_from_instance = _refuse
+
+
+class AuditEntry(AppendOnly, Item, discriminator="audit_entry"):
+    entry_id = Text()
+    at = Timestamp()
+    by = Text(longest=150)
+    role = Text(pattern=r"[a-z+]+")
+    action = Text(choices=ACTIONS)
+    student_id = Text(null=True)
+    session_id = Text(null=True)
+    subject = Text(null=True, longest=200)
+    old = Facts(null=True)
+    new = Facts(null=True)
+    reason = Text(null=True, longest=500)
+
+    @classmethod
+    def new_entry(cls, *, entry_id: str, at: datetime, action: str, **attributes: Any) -> AuditEntry:
+        student_id = attributes.get("student_id")
+        return cls(
+            PK=keys.audit_day(at.date()),
+            SK=keys.audit_entry(at, entry_id),
+            GSI2PK=keys.student(student_id) if student_id else None,
+            GSI2SK=keys.audit_of_student(at) if student_id else None,
+            GSI4PK=keys.EXPORTS if action == "export" else None,
+            GSI4SK=keys.stamp(at) if action == "export" else None,
+            entry_id=entry_id,
+            at=at,
+            action=action,
+            **{name: value for name, value in attributes.items() if value not in (None, "", {})},
+        )
+
+    @classmethod
+    def on_day(
+        cls, day: date, *, first: datetime | None = None, last: datetime | None = None, **paging: Any
+    ) -> ResultIterator[Item]:
+        """The entries of a UTC day, newest first, all or from `first` to `last`, both included.
+
+        Seals sort behind every time and are left out.
+        """
+        wanted: Any = Item.SK < keys.SEAL_PREFIX
+        if first and last:
+            wanted = Item.SK.between(keys.stamp(first), keys.after(keys.stamp(last)))
+        return Item.query(keys.audit_day(day), wanted, scan_index_forward=False, **paging)
+
+    @classmethod
+    def about_student(
+        cls, student_id: str, *, first: datetime | None = None, last: datetime | None = None, **paging: Any
+    ) -> ResultIterator[Item]:
+        """What was done about a student, newest first, all or from `first` to `last`, both included."""
+        wanted: Any = Item.GSI2SK.startswith(keys.AUDIT_PREFIX)
+        if first and last:
+            wanted = Item.GSI2SK.between(keys.audit_of_student(first), keys.audit_of_student(last))
+        return Item.by_student.query(keys.student(student_id), wanted, scan_index_forward=False, **paging)
+
+    @classmethod
+    def exports(cls, since: datetime, **paging: Any) -> ResultIterator[Item]:
+        """Every time that data left the table, oldest first."""
+        return Item.by_type.query(keys.EXPORTS, keys.stamp(since) <= Item.GSI4SK, **paging)
+
+
+class AuditSeal(AppendOnly, Item, discriminator="audit_seal"):
+    """`sha256` is of all the others and of the partition; `previous` is that of the seal before."""
+
+    sequence = Count()
+    entry_key = Text()
+    entry_sha256 = Text(pattern=SHA256)
+    previous = Text(pattern=SHA256)
+    sha256 = Text(pattern=SHA256)
+    sealed_at = Timestamp()
+
+    @classmethod
+    def of(cls, entries: Iterable[AuditEntry]) -> dict[str, AuditSeal]:
+        """The seals of up to 100 entries, by the entry's sort key."""
+        found = Item.batch_get([(entry.PK, keys.seal(entry.SK)) for entry in entries], consistent_read=True)
+        return {item.entry_key: item for item in found if isinstance(item, AuditSeal)}
+
+
+class AuditHead(Item, discriminator="audit_head"):
+    """The newest seal; `first_day` and `last_day` bound the days that hold entries."""
+
+    sequence = Count()
+    sha256 = Text(pattern=SHA256)
+    first_day = Text()
+    last_day = Text()
+    updated_at = Timestamp()
+
+    @classmethod
+    def read(cls) -> AuditHead | None:
+        try:
+            return cls.get(keys.AUDIT_CHAIN, keys.CHAIN_HEAD, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
+
+
+# --- past the models
+
+
+def stored_entries(day: date) -> Iterator[Image]:
+    """The entries of a UTC day, oldest first, page by page, as they are stored."""
+    return _stored(keys.audit_day(day), "#sk < :seals")
+
+
+def stored_seals(day: date) -> Iterator[Image]:
+    """The day's seals, in the order of their entries."""
+    return _stored(keys.audit_day(day), "begins_with(#sk, :seals)")
+
+
+def stored_entry(partition: str, entry_key: str) -> Image | None:
+    client: Any = connection().client
+    answer = client.get_item(
+        TableName=Item.Meta.table_name,
+        Key={"PK": {"S": partition}, "SK": {"S": entry_key}},
+        ConsistentRead=True,
+    )
+    found: Image | None = answer.get("Item")
+    return found
+
+
+def _stored(partition: str, sort_keys: str) -> Iterator[Image]:
+    pages = connection().client.get_paginator("query")
+    for page in pages.paginate(
+        TableName=Item.Meta.table_name,
+        KeyConditionExpression=f"#pk = :pk AND {sort_keys}",
+        ExpressionAttributeNames={"#pk": "PK", "#sk": "SK"},
+        ExpressionAttributeValues={":pk": {"S": partition}, ":seals": {"S": keys.SEAL_PREFIX}},
+        ConsistentRead=True,
+    ):
+        yield from page["Items"]

@@ -1,0 +1,27 @@
+"""CSV that a spreadsheet shows as text, whatever somebody wrote into it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+
+FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class _Line:
+    """Stands where csv wants a file, and gives back what is written."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Each row as a line. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    writer = csv.writer(_Line())
+    return (writer.writerow([_safe(cell) for cell in row]) for row in rows)
+
+
+def _safe(cell: object) -> object:
+    if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_BEGINS):
+        return f"'{cell}"
+    return cell

@@ -1,0 +1,30 @@
+"""The settings that production refuses to start with: each refusal says what to do."""
+
+from django.core.exceptions import ImproperlyConfigured
+
+LEAST_KEY_LENGTH, LEAST_KEY_VARIETY = 50, 16
+PLACEHOLDERS = ("django-insecure", "changeme", "change-me", "example", "secret", "placeholder", "development")
+MAKE_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(60))"'
+
+
+def fault_of_key(key: str) -> str | None:
+    if not key:
+        return "SECRET_KEY is missing"
+    if len(key) < LEAST_KEY_LENGTH or len(set(key)) < LEAST_KEY_VARIETY:
+        return f"SECRET_KEY is too short or too plain: it needs {LEAST_KEY_LENGTH} random characters"
+    if any(word in key.lower() for word in PLACEHOLDERS):
+        return "SECRET_KEY is a placeholder"
+    return None
+
+
+def require_safe_settings(*, secret_key: str, debug: bool, behind_tls: bool) -> None:
+    """For settings.py. Raises ImproperlyConfigured, naming all that is wrong."""
+    faults = []
+    if fault := fault_of_key(secret_key):
+        faults.append(f"{fault}: make one with {MAKE_A_KEY}")
+    if debug:
+        faults.append("DEBUG is on: unset it, for its pages show data and settings")
+    if not behind_tls:
+        faults.append("BEHIND_TLS is off: unset it, and put a proxy that ends TLS in front")
+    if faults:
+        raise ImproperlyConfigured("Production does not start. " + ". ".join(faults) + ".")

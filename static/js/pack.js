@@ -1,0 +1,58 @@
+// The pages of a session to come, kept on the device with what they are drawn with, so that it goes on without a
+// network. The worker (worker.js) hands them out under their own addresses.
+
+import { waiting } from "./outbox.js";
+
+const PREFIX = "run ";
+const ASSETS = "assets";
+
+function nameOf(session) {
+  return `${PREFIX}${session}`;
+}
+
+function markOf(session) {
+  return `/run/${session}/pack/`;
+}
+
+export function canKeepPages() {
+  return "serviceWorker" in navigator && "caches" in globalThis;
+}
+
+// Fetches the pages unless this version of them is here. Whatever goes wrong, the pages work as before.
+export async function keepPages(session, version) {
+  await navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" });
+  const cache = await caches.open(nameOf(session));
+  const mark = await cache.match(markOf(session));
+  if (mark && (await mark.text()) === version) return;
+  const response = await fetch(markOf(session), { cache: "no-store", headers: { Accept: "application/json" } });
+  if (!response.ok || response.redirected) return;
+  const told = await response.json();
+  if (told.session !== session) return;
+  await keepAssets(told);
+  const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": response.headers.get("Content-Security-Policy") ?? "" };
+  for (const [url, page] of Object.entries(told.pages)) await cache.put(url, new Response(page, { headers }));
+  await cache.put(markOf(session), new Response(told.version));
+}
+
+async function keepAssets({ pages, scripts }) {
+  const found = Object.values(pages).flatMap((page) => [...page.matchAll(/(?:src|href)="(\/static\/[^"#]+)/g)].map(([, url]) => url));
+  await (await caches.open(ASSETS)).addAll([...new Set([...found, ...scripts])]);
+}
+
+// Whether a page would come from this device. Without the worker the server would lead back to what waits, for ever.
+export async function isKept(url) {
+  return canKeepPages() && Boolean(navigator.serviceWorker.controller && (await caches.match(url)));
+}
+
+// The session is over and everything is acknowledged.
+export async function dropPages(session) {
+  if (canKeepPages()) await caches.delete(nameOf(session));
+}
+
+// Whoever has the device now is to see no pages of other sessions; one that still waits to be sent keeps its own.
+export async function dropOtherPages(session) {
+  if (!canKeepPages()) return;
+  const left = new Set((await waiting()).map((entry) => nameOf(entry.session)));
+  const others = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== nameOf(session) && !left.has(name));
+  await Promise.all(others.map((name) => caches.delete(name)));
+}

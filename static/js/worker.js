@@ -1,0 +1,69 @@
+// The service worker: hands out the kept pages of a running session when the network does not, and their assets.
+// It keeps nothing but pages of a session whose pack is on the device, and touches no request that changes something.
+
+const PATIENCE = 4000; // milliseconds that the network has for a page that is kept here
+
+self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== location.origin) return;
+  const session = url.pathname.match(/^\/run\/([^/]+)\/./)?.[1];
+  if (request.mode === "navigate" && session) event.respondWith(page(request, session));
+  else if (url.pathname.startsWith("/static/")) event.respondWith(asset(request));
+});
+
+async function page(request, session) {
+  const name = `run ${session}`;
+  const kept = (await caches.has(name)) ? await (await caches.open(name)).match(request.url) : undefined;
+  // The server does not know yet what waits here, and would lead back to it: the device goes on by itself.
+  if (kept && (await isWaiting(session))) return kept;
+  const network = fromNetwork(request, name);
+  if (!kept) return network;
+  const late = new Promise((resolve) => setTimeout(() => resolve(null), PATIENCE));
+  const answer = await Promise.race([network.catch(() => null), late]);
+  return answer && !isStranger(answer) ? answer : kept;
+}
+
+// A proxy that lost the server, or a captive portal: our own pages of a step say so in a header.
+function isStranger(answer) {
+  return answer.status >= 500 || (answer.status === 200 && !answer.headers.has("Run-Step"));
+}
+
+// A step that was shown is kept as it was, with the question that was made for it.
+async function fromNetwork(request, name) {
+  const answer = await fetch(request);
+  if (answer.status === 200 && answer.headers.has("Run-Keep") && (await caches.has(name))) {
+    await (await caches.open(name)).put(request.url, answer.clone());
+  }
+  return answer;
+}
+
+async function asset(request) {
+  try {
+    return await fetch(request);
+  } catch (fault) {
+    const kept = await caches.match(request.url);
+    if (kept) return kept;
+    throw fault;
+  }
+}
+
+// Read only: a database that is not there is not made here, for then it would have no stores.
+function isWaiting(session) {
+  return new Promise((resolve) => {
+    const opening = indexedDB.open("socratic-benchmarks");
+    opening.onupgradeneeded = () => opening.transaction.abort();
+    opening.onerror = () => resolve(false);
+    opening.onsuccess = () => {
+      const base = opening.result;
+      const reading = base.transaction("sent").objectStore("sent").getAll();
+      reading.onsuccess = () => {
+        base.close();
+        resolve(reading.result.some((entry) => entry.session === session && !entry.refusal));
+      };
+      reading.onerror = () => resolve(false);
+    };
+  });
+}
