@@ -194,3 +194,22 @@ def shoot(page: Page, name: str) -> None:
     if SHOTS:
         Path(SHOTS).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
+
+
+def sign_in(page: Page, account: dict[str, Any], *, following: str = "/") -> None:
+    page.goto(f"/login/?next={following}")
+    give_password(page, account)
+
+
+def give_password(page: Page, account: dict[str, Any]) -> None:
+    """On the login page; afterwards whatever page answers is there, so that going on does not cut it off."""
+    page.fill("[name=username]", account["username"])
+    page.fill("[name=password]", account["password"])
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
+
+
+def width_needed(page: Page) -> int:
+    """In CSS pixels, by everything on the page: what is more than the window's width scrolls sideways."""
+    pixels: int = page.locator("html").evaluate("root => root.scrollWidth")
+    return pixels

@@ -10,6 +10,7 @@ from typing import Literal
 from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys import axe
+from tests.journeys.conftest import give_password, width_needed
 
 WIDTHS = {
     "narrow": (320, 640),
@@ -62,7 +63,7 @@ class Guide:
             self.shoot(self.page, f"{name}-{theme}")
         for device, (width, height) in WIDTHS.items():
             self.page.set_viewport_size({"width": width, "height": height})
-            needed = self.page.evaluate("document.documentElement.scrollWidth")
+            needed = width_needed(self.page)
             assert needed <= width, f"{name} is {needed} px wide on a {device} of {width} px"
             small = [text for text, high in self.page.evaluate(TOUCHED) if high < TOUCH - 0.5]
             assert not small, f"{name} on a {device}: {small}"
@@ -72,7 +73,7 @@ class Guide:
     def _look_at_large_text(self, name: str, width: int) -> None:
         """Whoever reads with letters twice as large."""
         self.page.evaluate("document.documentElement.style.fontSize = '200%'")
-        needed = self.page.evaluate("document.documentElement.scrollWidth")
+        needed = width_needed(self.page)
         assert needed <= width, f"{name} is {needed} px wide with text at 200 %"
         self.shoot(self.page, f"{name}-large")
         self.page.evaluate("document.documentElement.style.fontSize = ''")
@@ -82,10 +83,7 @@ class Guide:
     def sign_in(self, account: dict[str, str]) -> None:
         self.page.goto("/login/")
         self.look("login")
-        self.page.fill("[name=username]", account["username"])
-        self.page.fill("[name=password]", account["password"])
-        self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url("**/")
+        give_password(self.page, account)
 
     def onboard(self) -> str:
         """A student of 16, with a mother's permission and the student's own yes; the code comes back."""

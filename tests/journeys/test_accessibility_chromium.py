@@ -16,7 +16,7 @@ from socratic_site.engine import REGION
 from tests.domain.cast import Participant
 from tests.journeys import axe
 from tests.journeys.cast import started
-from tests.journeys.conftest import Site, shoot
+from tests.journeys.conftest import Site, shoot, sign_in, width_needed
 
 pytestmark = pytest.mark.browser
 
@@ -100,26 +100,18 @@ def scoring(session_id: str) -> Iterator[GradingTask]:
             yield task
 
 
-def sign_in(page: Page, site: Site, role: str) -> None:
-    page.goto("/login/")
-    page.fill("[name=username]", site.accounts[role]["username"])
-    page.fill("[name=password]", site.accounts[role]["password"])
-    page.locator("main button").click()
-    page.wait_for_url(site.url)
-
-
 @pytest.mark.parametrize("role", PAGES)
 def test_every_page_passes_axe_and_needs_no_more_than_320_pixels(
     role: str, site: Site, told: dict[str, str], visit: Callable[..., Page]
 ) -> None:
     page = visit(viewport=NARROW, wanted=SAYS_NO)
-    sign_in(page, site, role)
+    sign_in(page, site.accounts[role])
     for number, address in enumerate(PAGES[role]):
         page.goto(address.format(**told))
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)
             axe.check(page, f"{role} at {address} in {theme}")
-        needed = page.evaluate("document.documentElement.scrollWidth")
+        needed = width_needed(page)
         assert needed <= NARROW["width"], f"{address} is {needed} px wide"
         shoot(page, f"axe-{role}-{number:02}")
 

@@ -7,14 +7,13 @@ import sys
 import time
 from base64 import b32decode
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django_otp.oath import TOTP
 from playwright.sync_api import Page, expect
 
 from socratic_site import local
-from tests.journeys.conftest import Site, shoot
+from tests.journeys.conftest import Site, give_password, shoot, sign_in, width_needed
 
 pytestmark = pytest.mark.browser
 
@@ -24,19 +23,12 @@ ADMIN_PAGES = ("/admin/", "/admin/auth/user/", "/admin/auth/user/add/", "/admin/
 Visit = Callable[..., Page]
 
 
-def give_password(page: Page, account: dict[str, Any], *, following: str = "/") -> None:
-    page.goto(f"/login/?next={following}")
-    page.fill("[name=username]", account["username"])
-    page.fill("[name=password]", account["password"])
-    page.locator("main button").click()
-
-
 def fits(page: Page, name: str) -> None:
     """In every size; and a picture for whoever wants to look."""
     before = page.viewport_size
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
-        needed = page.evaluate("document.documentElement.scrollWidth")
+        needed = width_needed(page)
         assert needed <= width, f"{name} is {needed} px wide on a {size}"
         shoot(page, f"{name}-{size}")
     assert before is not None
@@ -69,7 +61,7 @@ def age_sessions(site: Site, seconds: int) -> None:
 
 def test_a_second_factor_is_set_up_and_then_asked_for(site: Site, visit: Visit) -> None:
     page = visit()
-    give_password(page, site.accounts["researcher"], following="/records/")
+    sign_in(page, site.accounts["researcher"], following="/records/")
     fits(page, "second-factor-set-up")
     page.fill("#code", "000000")
     page.get_by_role("button", name="Confirm and sign in").click()
@@ -81,7 +73,7 @@ def test_a_second_factor_is_set_up_and_then_asked_for(site: Site, visit: Visit) 
     expect(page.locator("h1")).to_have_text("Records")
 
     other = visit()
-    give_password(other, site.accounts["researcher"], following="/records/")
+    sign_in(other, site.accounts["researcher"], following="/records/")
     expect(other.locator("h1")).to_have_text("Your code")
     fits(other, "second-factor-code")
     other.get_by_text("The device is not at hand").click()
@@ -94,7 +86,7 @@ def test_a_second_factor_is_set_up_and_then_asked_for(site: Site, visit: Visit) 
 def test_guesses_are_answered_with_a_page_that_says_when_to_try_again(site: Site, visit: Visit) -> None:
     page = visit()
     for _ in range(5):
-        give_password(page, {"username": "irb", "password": "a guess"})
+        sign_in(page, {"username": "irb", "password": "a guess"})
     expect(page.locator("h1")).to_have_text("Too many tries: please wait a little")
     fits(page, "locked-out")
     page.get_by_role("link", name="Back", exact=True).click()
@@ -104,7 +96,7 @@ def test_guesses_are_answered_with_a_page_that_says_when_to_try_again(site: Site
 def test_a_warning_comes_before_the_sign_out_and_typed_words_outlive_it(site: Site, visit: Visit) -> None:
     page = visit()
     page.clock.install()
-    give_password(page, site.accounts["facilitator"], following="/students/new/")
+    sign_in(page, site.accounts["facilitator"], following="/students/new/")
     page.fill("[name$=age]", "16")
 
     age_sessions(site, 3500)
@@ -127,9 +119,7 @@ def test_a_warning_comes_before_the_sign_out_and_typed_words_outlive_it(site: Si
         page.get_by_role("link", name="Sign in again").click()
     again = opened.value
     expect(again.get_by_text("nothing happened here for 60 minutes")).to_be_visible()
-    again.fill("[name=username]", site.accounts["facilitator"]["username"])
-    again.fill("[name=password]", site.accounts["facilitator"]["password"])
-    again.locator("main button").click()
+    give_password(again, site.accounts["facilitator"])
     expect(again.locator("h1")).to_have_text("What would you like to do?")
     page.bring_to_front()
     page.evaluate("window.dispatchEvent(new Event('focus'))")
@@ -142,7 +132,7 @@ def test_a_warning_comes_before_the_sign_out_and_typed_words_outlive_it(site: Si
 def test_a_page_without_typed_words_leads_to_the_login_page(site: Site, visit: Visit) -> None:
     page = visit()
     page.clock.install()
-    give_password(page, site.accounts["facilitator"], following="/students/")
+    sign_in(page, site.accounts["facilitator"], following="/students/")
     expect(page.locator("h1")).to_contain_text("Students")
     age_sessions(site, 3700)
     page.clock.fast_forward(3700 * 1000)
@@ -152,9 +142,10 @@ def test_a_page_without_typed_words_leads_to_the_login_page(site: Site, visit: V
 
 def test_the_pages_of_an_admin_keep_to_the_content_policy(site: Site, visit: Visit) -> None:
     page = visit()
-    give_password(page, site.accounts["admin"], following="/admin/")
+    sign_in(page, site.accounts["admin"], following="/admin/")
     set_up_factor(page)
     page.get_by_role("link", name="I have kept them").click()
+    expect(page.locator("#site-name")).to_be_visible()
     for address in ADMIN_PAGES:
         answer = page.goto(address)
         assert answer is not None

@@ -8,17 +8,14 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import Site, shoot
+from tests.journeys.conftest import Site, shoot, sign_in, width_needed
 from tests.journeys.test_dashboards_chromium import SIZES, manage
 
 pytestmark = pytest.mark.browser
 
 
 def signed_in(page: Page, site: Site, role: str) -> Page:
-    page.goto("/login/")
-    page.fill("[name=username]", site.accounts[role]["username"])
-    page.fill("[name=password]", site.accounts[role]["password"])
-    page.locator("main button").click()
+    sign_in(page, site.accounts[role])
     expect(page.locator("h1")).to_contain_text("What would you like to do?")
     return page
 
@@ -28,7 +25,7 @@ def see(page: Page, address: str, title: str, name: str) -> None:
     expect(page.locator("h1")).to_contain_text(title)
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
-        needed = page.evaluate("document.documentElement.scrollWidth")
+        needed = width_needed(page)
         assert needed <= width, f"{address} is {needed} px wide on a {size}"
         shoot(page, f"{name}-{size}")
 

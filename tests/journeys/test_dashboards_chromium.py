@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from socratic_site import local
 from tests.journeys import axe
-from tests.journeys.conftest import Site, shoot
+from tests.journeys.conftest import Site, shoot, sign_in, width_needed
 
 pytestmark = pytest.mark.browser
 
@@ -58,10 +58,7 @@ def test_every_page_of_a_researcher_in_three_sizes(site: Site, visit: Callable[.
     manage(site, "simulate", "--students", "8", "--seed", "5")
     manage(site, "rebuild_statistics", "--quiet")
     page = visit()
-    page.goto("/login/")
-    page.fill("[name=username]", site.accounts["researcher"]["username"])
-    page.fill("[name=password]", site.accounts["researcher"]["password"])
-    page.locator("main button").click()
+    sign_in(page, site.accounts["researcher"])
     for address, title in PAGES.items():
         page.goto(address)
         expect(page.locator("h1")).to_contain_text(title)
@@ -69,6 +66,6 @@ def test_every_page_of_a_researcher_in_three_sizes(site: Site, visit: Callable[.
         axe.check(page, address)
         for size, (width, height) in SIZES.items():
             page.set_viewport_size({"width": width, "height": height})
-            needed = page.evaluate("document.documentElement.scrollWidth")
+            needed = width_needed(page)
             assert needed <= width, f"{address} is {needed} px wide on a {size}"
             shoot(page, f"{address.strip('/').replace('/', '-')}-{size}")

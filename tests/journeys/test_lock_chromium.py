@@ -61,6 +61,7 @@ def test_a_locked_tablet_in_the_hands_of_a_student(site: Site, visit: Callable[.
 
     page.goto(f"/run/{session}/")
     page.get_by_role("link", name="For staff").click()
+    expect(page.locator("h1")).to_have_text("For staff: take the tablet back")
     guide.look("take-back")
     page.fill("[name=pin]", "0000")
     guide.primary.click()

@@ -14,7 +14,7 @@ from sessions_app.domain import models
 from sessions_app.domain.run import Run
 from socratic_site.engine import REGION
 from tests.journeys.cast import at, brought_to, close, started
-from tests.journeys.conftest import TABLET, Site, shoot
+from tests.journeys.conftest import TABLET, Site, give_password, shoot
 from tests.journeys.device import DRAFT, DRAFTED, KEEP
 from tests.journeys.guide import Guide
 
@@ -167,10 +167,7 @@ def test_after_a_new_sign_in_the_answer_is_sent(tablet: Tablet, site: Site) -> N
     state(page).to_have_text("On this device, 1 waiting")
     expect(page.locator("#outbox-note")).to_contain_text("You are signed out.")
     page.get_by_role("link", name="Sign in again").click()
-    account = site.accounts["admin"]
-    page.fill("[name=username]", account["username"])
-    page.fill("[name=password]", account["password"])
-    page.get_by_role("button", name="Sign in").click()
+    give_password(page, site.accounts["admin"])
     expect(page).to_have_url(re.compile("/baseline/4/$"))
     assert answers(run)[2] == TEXT
 

@@ -7,9 +7,11 @@ from typing import Any
 import boto3
 import pytest
 
+from sessions_app import study
 from sessions_app.domain import models
 from sessions_app.domain import table as tables
 from socratic_site.engine import REGION, Engine
+from tests.fake_anthropic import FakeAnthropic
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +27,16 @@ def lasting_table(lasting_dynamodb: Any) -> Iterator[str]:
     models.configure(table_name=name, region=REGION)
     yield name
     lasting_dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def claude(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
+    """The model on loopback that the application asks during a test."""
+    with FakeAnthropic() as fake:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
+        settings.ANTHROPIC_API_KEY = "a-key-for-nobody"
+        study.tutor.cache_clear()
+        yield fake
+        # Left open, its connections would fail whatever test they are collected in.
+        study.tutor().tutor.close()
+        study.tutor.cache_clear()

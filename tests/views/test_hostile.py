@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -174,9 +176,12 @@ def fake() -> Any:
 
 
 @pytest.fixture
-def model(fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch) -> AnthropicTutor:
+def model(fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicTutor]:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
-    return AnthropicTutor.build(api_key="a-key-for-nobody", question_model="m", grader_model="m", prices={})
+    with closing(
+        AnthropicTutor.build(api_key="a-key-for-nobody", question_model="m", grader_model="m", prices={})
+    ) as built:
+        yield built
 
 
 def test_a_model_that_obeys_an_answer_is_not_believed(fake: FakeAnthropic, model: AnthropicTutor) -> None:

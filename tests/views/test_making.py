@@ -44,16 +44,11 @@ class Held:
 
 
 @pytest.fixture
-def model(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    with FakeAnthropic() as fake:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
-        settings.ANTHROPIC_API_KEY = "a-key-for-nobody"
-        study.tutor.cache_clear()
-        held = Held(fake)
-        yield held
-        held.let_go.set()
-        wait_until(lambda: not making._hands)
-        study.tutor.cache_clear()
+def model(claude: FakeAnthropic) -> Iterator[Held]:
+    held = Held(claude)
+    yield held
+    held.let_go.set()
+    wait_until(lambda: not making._hands)
 
 
 def wait_until(happened: Any) -> None:

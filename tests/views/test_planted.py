@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,18 +53,11 @@ def table(lasting_table: str) -> str:
 
 
 @pytest.fixture
-def walked(
-    table: str, caplog: pytest.LogCaptureFixture, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Walked]:
+def walked(table: str, caplog: pytest.LogCaptureFixture, claude: FakeAnthropic) -> Walked:
     caplog.set_level(logging.INFO)
     for name, told in django_settings.LOGGING["loggers"].items():
         caplog.set_level(told["level"], logger=name)
-    with FakeAnthropic() as fake:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
-        settings.ANTHROPIC_API_KEY = "a-key-for-nobody"
-        study.tutor.cache_clear()
-        yield walk_all(caplog, fake)
-        study.tutor.cache_clear()
+    return walk_all(caplog, claude)
 
 
 def walk_all(caplog: pytest.LogCaptureFixture, fake: FakeAnthropic) -> Walked:

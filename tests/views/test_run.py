@@ -111,25 +111,15 @@ def test_what_was_answered_is_what_is_stored(bot: Bot) -> None:
     assert after.survey.location_experience.location_impact_rating == 5
 
 
-def test_a_dynamic_question_is_made_behind_a_page_that_says_so(
-    bot: Bot, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dynamic_question_is_made_behind_a_page_that_says_so(bot: Bot, claude: FakeAnthropic) -> None:
     run = started("L4-I3-D")
-    page = advance(bot, run, "segment-4")
-    with FakeAnthropic() as fake:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
-        settings.ANTHROPIC_API_KEY = "a-key-for-nobody"
-        study.tutor.cache_clear()
-        try:
-            waiting = bot.post(page)
-            shown = bot.client.get(waiting.url)
-            assert "The first question is on its way." in shown.content.decode()
-            asked = bot.open(waiting.url)
-            assert "Think about what you just heard." in asked.text
-            again = bot.open(waiting.url)
-        finally:
-            study.tutor.cache_clear()
-    assert len(fake.requests) == 1, "a reload asks the model again"
+    waiting = bot.post(advance(bot, run, "segment-4"))
+    shown = bot.client.get(waiting.url)
+    assert "The first question is on its way." in shown.content.decode()
+    asked = bot.open(waiting.url)
+    assert "Think about what you just heard." in asked.text
+    again = bot.open(waiting.url)
+    assert len(claude.requests) == 1, "a reload asks the model again"
     assert "Think about what you just heard." in again.text
     looks = [trip for trip in bot.trips if trip.path.startswith("/run/")]
     assert {trip.operations.count("Query") for trip in looks} == {1}  # what is written, its maker writes
