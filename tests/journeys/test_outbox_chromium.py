@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Route, expect
 
 from sessions_app.domain import models
 from sessions_app.domain.run import Run
@@ -94,6 +94,14 @@ def send(page: Page, answer: str = TEXT) -> None:
     page.locator(".action-bar .button.primary").click()
 
 
+def apart(before: Locator, after: Locator) -> bool:
+    """The second stands right of the first, or below it."""
+    first, second = before.bounding_box(), after.bounding_box()
+    assert first
+    assert second
+    return first["x"] + first["width"] <= second["x"] or first["y"] + first["height"] <= second["y"]
+
+
 def try_again(page: Page) -> None:
     try:
         page.evaluate("dispatchEvent(new Event('online'))")
@@ -129,6 +137,9 @@ def test_nothing_but_the_store_itself_acknowledges(tablet: Tablet) -> None:
         expect(page.locator("#outbox-note")).to_contain_text("Your answer is safe on this device")
     expect(page.locator("textarea")).to_have_value(TEXT)
     shoot(page, "outbox-waiting")
+    page.set_viewport_size({"width": 360, "height": 740})
+    shoot(page, "outbox-waiting-phone")
+    assert apart(page.locator(".run-where .nowrap").last, page.locator("#save-state"))
     assert len(answers(run)) == 2
 
     page.unroute_all()
