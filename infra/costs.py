@@ -34,8 +34,8 @@ PRICES: Final = {
 """US dollars, us-east-1, as assumed; compare them with the price list of the day and of your region."""
 REPORTS: Final = 120
 """The player's, of 600 s every 5 s; a simulated student sends one for each of 4 segments."""
-UNITS_A_REPORT: Final = 8
-"""A transaction: twice 2 units to write up to 2 kB, twice 2 to check consent in a profile of 1.1 kB."""
+UNITS_A_REPORT: Final = 6
+"""A transaction: twice 2 units to write up to 2 kB, twice 1 to check consent in a profile below 1 kB."""
 BATCH: Final = 10
 """Records a call of a function, on a quiet day; on a busy one up to 100."""
 LAMBDA: Final = (0.5, 0.5)

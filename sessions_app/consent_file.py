@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from .domain import keys
-from .domain.models import Student
+from .domain.models import FormRecord, Student
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 FORMS = ("permission", "assent")
@@ -52,8 +53,11 @@ def cell(value: Any) -> str:
     return f"'{text}" if text.lstrip().startswith(FORMULA) or text.startswith(FORMULA) else text
 
 
-def row(student: Student) -> list[Any]:
-    """The columns of HEADER: consent alone, nothing of how the student learns or answers."""
+def row(student: Student, texts: Mapping[str, str]) -> list[Any]:
+    """The columns of HEADER: consent alone, nothing of how the student learns or answers.
+
+    `texts` are the whole SHA-256 of the forms' texts by their fingerprints, which is what profiles have.
+    """
     consent = student.consent_data
     review = consent.review
     return [
@@ -64,9 +68,16 @@ def row(student: Student) -> list[Any]:
         student.review_state,
         review.by if review else None,
         review.at if review and review.by else None,
-        *(getattr(getattr(consent, form), name, None) for form in FORMS for name in OF_FORM),
+        *chain.from_iterable(_form(getattr(consent, form), texts) for form in FORMS),
         consent.data_sharing_consent,
         student.metadata.created_at,
         consent.withdrawn_at,
         bool(student.metadata.simulated),
     ]
+
+
+def _form(record: FormRecord | None, texts: Mapping[str, str]) -> list[Any]:
+    if record is None:
+        return [None] * len(OF_FORM)
+    whole = texts.get(record.fingerprint, record.sha256)
+    return [record.form_id, record.version, whole, record.given_at]

@@ -16,9 +16,9 @@ from pynamodb.expressions.update import Action
 from . import audit, form_texts, keys
 from .audit import Actor
 from .content import ConsentForm
-from .models import ConsentEvent, DirectoryEntry, InvalidField, Student
+from .models import ConsentEvent, DirectoryEntry, FormRecord, InvalidField, Student
 from .models.transaction import Refused, Transaction
-from .onboarding import Ages, Agreement, agreed, forms_needed, record_of
+from .onboarding import Ages, Agreement, agreed, forms_needed
 
 OBSTACLES = {
     "missing_permission": "A parent's permission is missing. Go through the form with the parent, on the "
@@ -127,7 +127,7 @@ def record_for(student: Student, kind: str) -> Any:
     """The form of this kind that stands in the profile, or None."""
     consent = student.consent_data
     record = consent.permission if kind == "parental_permission" else consent.assent
-    return record if record and (record.kind or record.event_id) == kind else None
+    return record if record and record.is_of(kind) else None
 
 
 def forms_to_renew(student: Student, age: int, forms: Iterable[ConsentForm]) -> list[str]:
@@ -143,7 +143,7 @@ def forms_to_renew(student: Student, age: int, forms: Iterable[ConsentForm]) -> 
         for kind in needed
         if kind in (student.consent_data.required or ())
         or (record := record_for(student, kind)) is None
-        or record.sha256 != current[kind]
+        or not record.is_about(current[kind])
         or not _stands(student, kind)
     ]
     return due if due and student.review_state != "returned" else list(needed)
@@ -215,12 +215,12 @@ def _renewed(events: Sequence[ConsentEvent], age: int, sharing: bool, now: datet
         paths.parent_consent.set("parental_permission" in forms_needed(age)),
         paths.data_sharing_consent.set(sharing),
         paths.irb_consent_date.set(now),
-        paths.review.set({"state": "awaiting", "at": now}),
+        paths.review.remove(),
         paths.required.remove(),
     ]
     for event in events:
         slot = paths.permission if event.kind == "parental_permission" else paths.assent
-        actions.append(slot.set(record_of(event)))
+        actions.append(slot.set(FormRecord.of(event)))
     if "parental_permission" not in forms_needed(age):
         actions.append(paths.permission.remove())
     return actions

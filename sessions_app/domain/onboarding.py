@@ -11,7 +11,7 @@ from typing import Any
 from . import audit, form_texts, keys
 from .audit import Actor
 from .content import ConsentForm
-from .models import ConsentEvent, DirectoryEntry, InvalidField, School, Student, Tombstone
+from .models import ConsentEvent, DirectoryEntry, FormRecord, InvalidField, School, Student, Tombstone
 from .models.transaction import Refused, Transaction
 from .run import ConsentNotInForce
 
@@ -189,21 +189,12 @@ def agreed(
     return events
 
 
-def record_of(event: ConsentEvent) -> dict[str, Any]:
-    """The form that an event agreed to, as the profile tells it."""
-    return {
-        "form_id": event.form_id,
-        "version": event.form_version,
-        "sha256": event.form_sha256,
-        "event_id": event.event_id,
-        "given_at": event.at,
-        "kind": event.kind,
-    }
-
-
 def _consent_data(events: list[ConsentEvent], data_sharing: bool, now: datetime) -> dict[str, Any]:
-    """The state that the events lead to. An adult's own consent stands where the assent would."""
-    records = {event.kind: record_of(event) for event in events}
+    """The state that the events lead to. An adult's own consent stands where the assent would.
+
+    No review yet is one that is awaited.
+    """
+    records = {event.kind: FormRecord.of(event) for event in events}
     return {
         "parent_consent": "parental_permission" in records,
         "student_assent": True,
@@ -212,7 +203,6 @@ def _consent_data(events: list[ConsentEvent], data_sharing: bool, now: datetime)
         "state": "complete",
         "permission": records.get("parental_permission"),
         "assent": next(record for kind, record in records.items() if kind != "parental_permission"),
-        "review": {"state": "awaiting", "at": now},
         "version": 1,
     }
 

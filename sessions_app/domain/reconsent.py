@@ -153,9 +153,8 @@ def concerns(student: Student, form: ConsentForm) -> bool:
     """Whether consent is in force by another text of this kind, and its renewal is not required already."""
     record = consent.record_for(student, form.kind)
     required = student.consent_data.required or ()
-    return bool(
-        record and record.sha256 != form.sha256 and form.kind not in required and student.has_consent()
-    )
+    other_text = record and not record.is_about(form.sha256)
+    return bool(other_text and form.kind not in required and student.has_consent())
 
 
 def decisions(forms: Iterable[ConsentForm]) -> dict[str, RenewalDecision]:

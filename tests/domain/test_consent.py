@@ -107,10 +107,12 @@ def told(student: Student) -> list[str]:
 
 def test_the_text_is_stored_before_the_first_consent_to_it(table: str, stored: Items) -> None:
     student = enrol()
-    for record in (student.consent_data.permission, student.consent_data.assent):
-        (kept,) = stored(keys.form(record.sha256))
-        assert kept["text"] == PACKAGE.form(record.kind).text
-        assert (kept["kind"], kept["version"]) == (record.kind, record.version)
+    for kind in ("parental_permission", "assent"):
+        record, form = consent.record_for(student, kind), PACKAGE.form(kind)
+        assert record.is_about(form.sha256)
+        (kept,) = stored(keys.form(form.sha256))
+        assert kept["text"] == form.text
+        assert (kept["kind"], kept["version"]) == (kind, record.version)
 
 
 def test_a_text_stays_as_it_was_whatever_the_package_holds_later(table: str) -> None:
@@ -170,6 +172,23 @@ def test_a_consent_that_was_never_reviewed_awaits_it(table: str, raw: Any) -> No
     )
     assert fresh(student).review_state == "awaiting"
     assert review(student, seen=None).review_state == "accepted"
+
+
+def test_a_profile_is_paid_with_one_unit_by_each_write_that_checks_consent(
+    table: str, shared_table: Any
+) -> None:
+    """A minor's with both forms, reviewed, after three sessions; in a transaction it costs twice this."""
+    learning = {
+        "depth_preference": "overview",
+        "learning_style": "visual-auditory",
+        "prior_knowledge_topics": ["civil_war", "richmond_history"],
+    }
+    student = enrol(learning_profile=learning)
+    review(student)
+    profile = shared_table.get_item(Key={"PK": student.PK, "SK": "PROFILE"})["Item"]
+    profile["metadata"]["conditions_completed"] = ["L1-I1-D", "L2-I2-S", "L3-I3-D"]
+    paid = shared_table.put_item(Item=profile, ReturnConsumedCapacity="INDEXES")["ConsumedCapacity"]
+    assert paid["Table"]["CapacityUnits"] == 1
 
 
 def test_an_accepted_consent_leaves_the_queue(table: str) -> None:

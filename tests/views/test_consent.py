@@ -192,7 +192,7 @@ def test_a_text_that_does_not_match_is_said_loudly(client: Client, shared_table:
 
 def test_a_text_that_is_not_stored_is_said(client: Client, shared_table: Any) -> None:
     student = enrol()
-    sha256 = student.consent_data.assent.sha256
+    sha256 = PACKAGE.form("assent").sha256
     shared_table.delete_item(Key={"PK": keys.form(sha256), "SK": keys.FORM_TEXT})
     page = text(client.get(f"/consent/{student.student_id}/"))
     assert "The text is not stored." in page

@@ -13,6 +13,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from sessions_app import study
 from sessions_app.access import ADMIN_SITE, ROLES
 from sessions_app.domain.models import Student
 from sessions_app.domain.run import Run
@@ -140,7 +141,7 @@ def samples(table: str, settings: Any) -> dict[str, str]:
     return {
         "<slug:student_id>": student.student_id,
         "<slug:session_id>": run.id,
-        "<slug:sha256>": student.consent_data.assent.sha256,
+        "<slug:sha256>": study.package().form("assent").sha256,
         "<slug:kind>": "assent",
         "<slug:stage>": "baseline",
         "<int:number>": "1",

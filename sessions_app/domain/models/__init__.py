@@ -17,7 +17,7 @@ from .review import HumanScoring, Review, ReviewedAnswer
 from .session import Session
 from .spending import Spending, TutorHealth
 from .statistics import ConditionMonth, ConditionStatistics, Contribution, CountedStudent, DayCounts
-from .student import DirectoryEntry, School, Student
+from .student import DirectoryEntry, FormRecord, School, Student
 from .survey import PostSurvey
 from .tombstone import Tombstone
 from .verification import LocationVerification
@@ -43,6 +43,7 @@ __all__ = [
     "DayCounts",
     "DirectoryEntry",
     "ExportJob",
+    "FormRecord",
     "FormText",
     "GradingTask",
     "HumanScoring",

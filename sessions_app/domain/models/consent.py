@@ -26,6 +26,7 @@ OUTCOMES = ("accepted", "returned")
 RELATIONS = ("mother", "father", "guardian", "self")
 METHODS = ("on_screen", "paper_seen")
 SHA256 = r"[0-9a-f]{64}"
+FINGERPRINT = 12  # hex digits of a SHA-256: enough to tell the texts of a study apart
 
 
 class ConsentEvent(Item, discriminator="consent_event"):
@@ -126,6 +127,10 @@ class FormText(Item, discriminator="form_text"):
     def sha256_of_key(self) -> str:
         """Under which it was stored, and which its signers agreed to."""
         return keys.form_sha256(self.PK)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.sha256_of_key[:FINGERPRINT]
 
 
 class RenewalDecision(Item, discriminator="renewal_decision"):

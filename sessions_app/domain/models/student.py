@@ -19,6 +19,7 @@ from pynamodb.pagination import ResultIterator
 
 from .. import keys
 from .base import Count, Flag, InvalidField, Item, Map, Number, Text, TextList, Timestamp
+from .consent import FINGERPRINT, ConsentEvent
 
 CONSENT_STATES = (
     "complete",
@@ -48,14 +49,40 @@ class LearningProfile(Map):
 
 
 class FormRecord(Map):
-    """Which exact text was agreed to."""
+    """Which exact text was agreed to, in few bytes: each write about a student pays for the profile.
+
+    `sha256` has its first FINGERPRINT digits, enough to tell texts apart; the event has them all.
+    `kind` is left out where the event's id says it.
+    """
 
     form_id = Text()
     version = Text()
-    sha256 = Text(pattern=r"[0-9a-f]{64}")
+    sha256 = Text(pattern=r"[0-9a-f]{12,64}")
     event_id = Text()
     given_at = Timestamp()
     kind = Text(null=True)
+
+    @classmethod
+    def of(cls, event: ConsentEvent) -> FormRecord:
+        return cls(
+            form_id=event.form_id,
+            version=event.form_version,
+            sha256=event.form_sha256[:FINGERPRINT],
+            event_id=event.event_id,
+            given_at=event.at,
+            kind=None if event.kind == event.event_id else event.kind,
+        )
+
+    def is_of(self, kind: str) -> bool:
+        return (self.kind or self.event_id) == kind
+
+    def is_about(self, sha256: str) -> bool:
+        return sha256.startswith(self.sha256)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of records that have all digits, too."""
+        return str(self.sha256)[:FINGERPRINT]
 
 
 class ConsentReview(Map):
