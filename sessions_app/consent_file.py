@@ -1,9 +1,8 @@
-"""A list of consents as CSV: UTF-8, one line a student, and nothing that a spreadsheet would run."""
+"""A list of consents as a table, one row a student."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from .domain import keys
 from .domain.models import FormRecord, Student
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 FORMS = ("permission", "assent")
 OF_FORM = ("form_id", "version", "sha256", "given_at")
 HEADER = [
@@ -30,29 +28,6 @@ HEADER = [
 ]
 
 
-class _Line:
-    """What the csv module writes to: it gives the line back instead of keeping it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    writer: Any = csv.writer(_Line())
-    for row in rows:
-        yield writer.writerow([cell(value) for value in row])
-
-
-def cell(value: Any) -> str:
-    """Text that begins like a formula gets an apostrophe, by which spreadsheets know text."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return keys.stamp(value)
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"'{text}" if text.lstrip().startswith(FORMULA) or text.startswith(FORMULA) else text
-
-
 def row(student: Student, texts: Mapping[str, str]) -> list[Any]:
     """The columns of HEADER: consent alone, nothing of how the student learns or answers.
 
@@ -60,7 +35,7 @@ def row(student: Student, texts: Mapping[str, str]) -> list[Any]:
     """
     consent = student.consent_data
     review = consent.review
-    return [
+    told = [
         student.student_code,
         student.student_id,
         student.demographics.school,
@@ -74,6 +49,7 @@ def row(student: Student, texts: Mapping[str, str]) -> list[Any]:
         consent.withdrawn_at,
         bool(student.metadata.simulated),
     ]
+    return [_words(value) for value in told]
 
 
 def _form(record: FormRecord | None, texts: Mapping[str, str]) -> list[Any]:
@@ -81,3 +57,9 @@ def _form(record: FormRecord | None, texts: Mapping[str, str]) -> list[Any]:
         return [None] * len(OF_FORM)
     whole = texts.get(record.fingerprint, record.sha256)
     return [record.form_id, record.version, whole, record.given_at]
+
+
+def _words(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return keys.stamp(value)
+    return str(value).lower() if isinstance(value, bool) else value

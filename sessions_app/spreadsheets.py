@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = re.compile(rf"\s*[{re.escape(''.join(FORMULA_BEGINS))}]")
 
 
 class _Line:
@@ -22,6 +24,6 @@ def lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
 
 
 def _safe(cell: object) -> object:
-    if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_BEGINS):
+    if isinstance(cell, str) and FORMULA.match(cell):
         return f"'{cell}"
     return cell

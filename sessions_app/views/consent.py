@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from .. import consent_file, paging, sites, study
+from .. import consent_file, paging, sites, spreadsheets, study
 from ..access import actor, allow
 from ..consent_record import ConsentRecord, NoSuchStudent
 from ..domain import audit, consent, keys
@@ -143,7 +143,7 @@ def export(request: HttpRequest) -> HttpResponse:
     audit.record("export", by=actor(request), now=now, subject=name, new=told)
     rows = chain([consent_file.HEADER], _rows(entries))
     answer: Any = StreamingHttpResponse(
-        consent_file.lines(rows),
+        spreadsheets.lines(rows),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

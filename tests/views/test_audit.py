@@ -302,6 +302,12 @@ def test_no_cell_of_a_file_is_a_formula(irb: Client, begin: str) -> None:
     assert row["reason"].startswith("'")
 
 
+@pytest.mark.parametrize("evil", ["=1+1", "\t=1", "  =1", "\u00a0=1"])
+def test_blanks_before_a_formula_hide_nothing(evil: str) -> None:
+    (line,) = spreadsheets.lines([[evil]])
+    assert next(csv.reader([line])) == [f"'{evil}"]
+
+
 def test_numbers_and_plain_texts_stay_as_they_are() -> None:
     assert list(spreadsheets.lines([["a", -3, 1.5, "b,c", "x=1"]])) == ['a,-3,1.5,"b,c",x=1\r\n']
 
