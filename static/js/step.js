@@ -145,6 +145,7 @@ async function send() {
   const entry = {
     id: form.elements.submission_id.value,
     session,
+    next,
     path: new URL(form.action).pathname,
     body: new URLSearchParams(fields).toString(),
     at: Date.now(),
@@ -200,8 +201,12 @@ function submitted(event) {
 }
 
 // What was sent from this address before, and waits: it is shown again, and nothing else can be sent from here.
+// A kept page of a step that is through, while later ones wait, leads to where the device is.
 async function resume() {
-  const sent = (await waiting()).find((entry) => entry.session === session && entry.path === location.pathname);
+  const own = (await waiting()).filter((entry) => entry.session === session);
+  const sent = own.find((entry) => entry.path === location.pathname);
+  const ahead = sent ? null : own.at(-1)?.next;
+  if (ahead && new URL(ahead, location.href).pathname !== location.pathname && (await isKept(ahead))) return location.replace(ahead);
   if (sent) {
     fill(new URLSearchParams(sent.body));
     lock(true);

@@ -21,9 +21,14 @@ async function page(request, session) {
   if (kept && (await isWaiting(session))) return kept;
   const network = fromNetwork(request, name);
   if (!kept) return network;
-  const late = new Promise((resolve) => setTimeout(() => resolve(null), PATIENCE));
-  const answer = await Promise.race([network.catch(() => null), late]);
+  const answer = await inTime(network);
   return answer && !isStranger(answer) ? answer : kept;
+}
+
+// What the network gives, or null where it gives nothing, or nothing soon.
+function inTime(network) {
+  const late = new Promise((resolve) => setTimeout(() => resolve(null), PATIENCE));
+  return Promise.race([network.catch(() => null), late]);
 }
 
 // A proxy that lost the server, or a captive portal: our own pages of a step say so in a header.
@@ -40,14 +45,22 @@ async function fromNetwork(request, name) {
   return answer;
 }
 
+// A page whose scripts did not all come, whole, asks again for what waits here: the kept ones are good enough.
 async function asset(request) {
-  try {
-    return await fetch(request);
-  } catch (fault) {
-    const kept = await caches.match(request.url);
-    if (kept) return kept;
-    throw fault;
-  }
+  const kept = await caches.match(request.url);
+  if (!kept) return fetch(request);
+  const answer = await inTime(whole(request));
+  return answer?.ok && kindOf(answer) === kindOf(kept) ? answer : kept;
+}
+
+async function whole(request) {
+  const answer = await fetch(request);
+  await answer.clone().arrayBuffer();
+  return answer;
+}
+
+function kindOf(answer) {
+  return answer.headers.get("Content-Type");
 }
 
 // Read only: a database that is not there is not made here, for then it would have no stores.

@@ -62,15 +62,15 @@ class Device:
         self.process.wait()
 
     async def kill_tab(self) -> None:
-        """The page's process ends; no `pagehide`, no `unload`."""
+        """The page's process ends; no `pagehide`, no `unload`. One that is giving way is closed."""
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.page.once("crash", lambda _: gone.set_result(None))
         debugger = await self.context.new_cdp_session(self.page)
-        crashing = asyncio.ensure_future(debugger.send("Page.crash"))
-        await gone
+        crashing = asyncio.ensure_future(debugger.send("Page.crash"))  # answered only where it is refused
+        await asyncio.wait([gone, crashing], return_when=asyncio.FIRST_COMPLETED)
         old, self.page = self.page, await self.context.new_page()
         await old.close()
-        await asyncio.gather(crashing, return_exceptions=True)  # nobody is left to answer it
+        await asyncio.gather(crashing, return_exceptions=True)
 
     async def set_offline(self, offline: bool) -> None:
         await self.context.set_offline(offline)

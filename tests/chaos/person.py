@@ -87,6 +87,7 @@ class Person:
         self.ledger, self.over = ledger, False
         self.begun, self.moved_at, self.back_at = time.monotonic(), time.monotonic(), 0.0
         self.mishaps: dict[str, tuple[str, str]] = {}
+        self.left = 0  # on the device, when the last page was there
         while not self.over:
             if time.monotonic() - self.moved_at > PATIENCE:
                 return self._break("stuck", "".join([*ledger.sent][-1:]), "nothing helps")
@@ -171,7 +172,9 @@ class Person:
         """The last page; the session is over when nothing of it is left on the device."""
         left = await self.device.outbox()
         if left:
-            self.note(f"done, and on the device: {left}")
+            if len(left) != self.left:
+                self.note(f"done, and {len(left)} on the device: {left}")
+                self.left, self.moved_at = len(left), time.monotonic()
             await asyncio.sleep(0.3)
             return
         self.over = True
@@ -185,7 +188,7 @@ class Person:
             return
         # This very form: the page may go on by itself as it finds the answer on the device.
         form = await self.device.page.query_selector("body:has(#step-form)")
-        if form is None:
+        if form is None or f"/{step}/" not in await form.evaluate("() => location.pathname"):
             return
         if when == "half typed":
             await self._fill(form, step, half=True)

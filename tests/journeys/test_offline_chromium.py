@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
 from sessions_app import study
 from sessions_app.domain import models
@@ -115,6 +115,43 @@ def test_a_static_session_goes_to_its_end_without_a_network(tablet: Tablet) -> N
     assert "late_sync" in after.session.metadata.data_quality_flags
     assert after.conflicts == []
     page.wait_for_function("async () => (await caches.keys()).every((name) => !name.startsWith('run '))")
+
+
+def test_a_page_whose_scripts_do_not_come_has_the_kept_ones(tablet: Tablet) -> None:
+    """Without them it would not know what waits on the device, and would ask again for it."""
+    run, page = brought_to(started("L4-I3-S"), "baseline/9"), tablet()
+    open_with_pack(page, run, "baseline/9")
+    replies = {"savestate.js": {"status": 503, "body": "Busy"}, "pack.js": {"body": "<p>Free WiFi</p>"}}
+    struck = set()
+
+    def answer(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2]
+        struck.add(name)
+        route.fulfill(content_type="text/html", **replies[name])
+
+    for name in replies:
+        page.context.route(f"**/static/js/{name}", answer)
+    page.reload()
+    assert struck == set(replies)
+    page.context.set_offline(True)
+    page.locator("label.choice").first.click()
+    page.locator(".action-bar .button.primary").click()
+    expect(page).to_have_url(re.compile("/baseline/10/$"))
+    expect(page.locator("#save-state")).to_have_text("On this device, 1 waiting")
+
+
+def test_an_address_of_a_step_that_is_through_leads_to_where_the_device_is(tablet: Tablet) -> None:
+    run, page = brought_to(started("L4-I3-S"), "baseline/8"), tablet()
+    open_with_pack(page, run, "baseline/8")
+    for step in ("baseline/9", "baseline/10"):
+        page.locator("label.choice").first.click()
+        page.locator(".action-bar .button.primary").click()
+        expect(page).to_have_url(re.compile(f"/{step}/$"))
+        page.context.set_offline(True)  # with the first answer stored
+    page.goto(f"{at(run)}baseline/8/")
+    expect(page).to_have_url(re.compile("/baseline/10/$"))
+    expect(page.locator("#save-state")).to_have_text("On this device, 1 waiting")
+    expect(page.locator(".action-bar .button.primary")).not_to_have_attribute("aria-disabled", "true")
 
 
 def test_a_dynamic_session_waits_for_its_question_or_goes_on_with_the_fixed_ones(tablet: Tablet) -> None:
