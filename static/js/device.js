@@ -1,4 +1,5 @@
-// What this device keeps until the server has it: steps that were sent, and drafts of what is being typed.
+// What this device keeps until the server has it: steps that were sent, and drafts of what is being typed. In place of
+// the draft of a step that the server has stands where it led, until the session is over.
 // Opaque ids, the fields of the form and the words only. Every call may fail: private mode, a full disk, no storage.
 
 const PATIENCE = 900; // milliseconds after which storage counts as missing, so that it is said within a second
@@ -68,12 +69,24 @@ export function dropSent(order) {
   return transact(["sent"], "readwrite", (sent) => sent.delete(order));
 }
 
+// Takes out what the store has, and notes in the same transaction that its step is through.
+export function settleSent({ order, path, session, next }) {
+  return transact(["sent", "drafts"], "readwrite", (sent, drafts) => {
+    drafts.put({ path, session, through: next });
+    return sent.delete(order);
+  });
+}
+
 export function keepDraft(draft) {
   return transact(["drafts"], "readwrite", (drafts) => drafts.put(draft));
 }
 
 export function draftOf(path) {
   return transact(["drafts"], "readonly", (drafts) => drafts.get(path));
+}
+
+export function dropDraft(path) {
+  return transact(["drafts"], "readwrite", (drafts) => drafts.delete(path));
 }
 
 // Drafts of a session that is over.

@@ -2,7 +2,7 @@
 // Only a reply that names the submission and the SHA-256 of the very bytes sent counts, so that no login page,
 // captive portal or cut-off body is taken for the store. What is refused for good is set aside, never dropped.
 
-import { allSent, changeSent, dropSent } from "./device.js";
+import { allSent, changeSent, settleSent } from "./device.js";
 
 const TIMEOUT = 15_000; // milliseconds for one sending
 const FIRST_PAUSE = 1_000;
@@ -108,7 +108,7 @@ async function round() {
     const { means, reply } = await post(entry);
     if (means === "stored") {
       savedAt = reply.at;
-      await dropSent(entry.order);
+      await settleSent(entry);
       moved = true;
     } else if (means === "refused") {
       await changeSent({ ...entry, refusal: reply });

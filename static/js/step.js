@@ -1,7 +1,7 @@
 // A step of a run: what is typed is kept as a draft, what is sent goes through the outbox, and the page goes on when
 // the store has acknowledged it. Where nothing can be kept the form is sent plainly, and the page says so.
 
-import { canKeep, draftOf, dropDrafts, dropSent, keepDraft, keepSent, oneSent } from "./device.js";
+import { canKeep, draftOf, dropDraft, dropDrafts, dropSent, keepDraft, keepSent, oneSent } from "./device.js";
 import { draw } from "./aside.js";
 import { canKeepPages, dropOtherPages, dropPages, isKept, keepPages } from "./pack.js";
 import { flush, follow, savedAt, setAside, soon, trouble, waiting } from "./outbox.js";
@@ -215,6 +215,16 @@ async function resume() {
   }
   const draft = document.querySelector(".errors") ? null : await draftOf(location.pathname);
   if (draft?.fields) fill(draft.fields);
+  if (draft?.through) return leadOn(draft.through);
+}
+
+// This page was made before its answer was stored, and leads on. With a network once only: a server that then leads
+// back here has lost the answer, in a restore perhaps, and is to have it again.
+async function leadOn(address) {
+  pending = -1;
+  lock(true);
+  if (navigator.onLine) await dropDraft(location.pathname);
+  location.replace(address);
 }
 
 // A page that stands in for one of the server's gives way to it as soon as the network is back.

@@ -154,6 +154,19 @@ def test_an_address_of_a_step_that_is_through_leads_to_where_the_device_is(table
     expect(page.locator(".action-bar .button.primary")).not_to_have_attribute("aria-disabled", "true")
 
 
+def test_a_kept_page_of_a_step_that_is_stored_leads_on(tablet: Tablet) -> None:
+    run, page = brought_to(started("L4-I3-S"), "baseline/8"), tablet()
+    open_with_pack(page, run, "baseline/8")
+    page.locator("label.choice").first.click()
+    page.locator(".action-bar .button.primary").click()
+    expect(page).to_have_url(re.compile("/baseline/9/$"))
+    page.context.set_offline(True)
+    for _ in range(2):
+        page.goto(f"{at(run)}baseline/8/")
+        expect(page).to_have_url(re.compile("/baseline/9/$"))
+    expect(page.locator("#save-state")).not_to_contain_text("waiting")
+
+
 def test_a_dynamic_session_waits_for_its_question_or_goes_on_with_the_fixed_ones(tablet: Tablet) -> None:
     run, page = brought_to(started("L4-I3-D"), "segment-4"), tablet()
     guide = Guide(page, shoot, scripts=False)
