@@ -3,6 +3,7 @@
 // Opaque ids, the fields of the form and the words only. Every call may fail: private mode, a full disk, no storage.
 
 const PATIENCE = 900; // milliseconds after which storage counts as missing, so that it is said within a second
+const FORGOTTEN = 7 * 24 * 3600 * 1000; // milliseconds after which nobody comes back to a draft
 const STRICT = { durability: "strict" }; // on the disk, not on its way there, when a promise is kept
 
 let database = null;
@@ -72,13 +73,13 @@ export function dropSent(order) {
 // Takes out what the store has, and notes in the same transaction that its step is through.
 export function settleSent({ order, path, session, next }) {
   return transact(["sent", "drafts"], "readwrite", (sent, drafts) => {
-    drafts.put({ path, session, through: next });
+    drafts.put({ path, session, through: next, at: Date.now() });
     return sent.delete(order);
   });
 }
 
 export function keepDraft(draft) {
-  return transact(["drafts"], "readwrite", (drafts) => drafts.put(draft));
+  return transact(["drafts"], "readwrite", (drafts) => drafts.put({ ...draft, at: Date.now() }));
 }
 
 export function draftOf(path) {
@@ -89,11 +90,12 @@ export function dropDraft(path) {
   return transact(["drafts"], "readwrite", (drafts) => drafts.delete(path));
 }
 
-// Drafts of a session that is over.
+// Drafts of a `session` that is over, and of all that went on elsewhere, or not at all.
 export async function dropDrafts(session) {
   const drafts = (await transact(["drafts"], "readonly", (store) => store.getAll())) ?? [];
-  const own = drafts.filter((draft) => draft.session === session);
-  if (own.length) await transact(["drafts"], "readwrite", (store) => own.forEach((draft) => store.delete(draft.path)));
+  const since = Date.now() - FORGOTTEN;
+  const old = drafts.filter((draft) => draft.session === session || !(draft.at > since));
+  if (old.length) await transact(["drafts"], "readwrite", (store) => old.forEach((draft) => store.delete(draft.path)));
 }
 
 // Whether anything can be kept here: something is written and removed.

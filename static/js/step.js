@@ -247,7 +247,7 @@ async function begin() {
   try {
     await canKeep();
     if (form) await resume();
-    if (!next) await dropDrafts(session);
+    await dropDrafts(next ? null : session);
   } catch {
     return withoutStorage();
   }

@@ -11,4 +11,5 @@ STORE = """(name, mode, act) => new Promise((resolve, refuse) => {
 })"""
 DRAFT = f"(path) => ({STORE})('drafts', 'readonly', (drafts) => drafts.get(path))"
 KEEP = f"(entry) => ({STORE})('sent', 'readwrite', (sent) => sent.add(entry))"
+PUT_DRAFT = f"(draft) => ({STORE})('drafts', 'readwrite', (drafts) => drafts.put(draft))"
 DRAFTED = f"async (path) => {{ while (!(await ({DRAFT})(path))) await new Promise(requestAnimationFrame); }}"

@@ -15,7 +15,7 @@ from sessions_app.domain.run import Run
 from socratic_site.engine import REGION
 from tests.journeys.cast import at, brought_to, close, started
 from tests.journeys.conftest import TABLET, Site, give_password, shoot
-from tests.journeys.device import DRAFT, DRAFTED, KEEP
+from tests.journeys.device import DRAFT, DRAFTED, KEEP, PUT_DRAFT
 from tests.journeys.guide import Guide
 
 pytestmark = pytest.mark.browser
@@ -262,6 +262,24 @@ def test_a_page_made_before_its_answer_was_stored_leads_on(tablet: Tablet) -> No
     send(page)
     expect(page).to_have_url(re.compile("/baseline/4/$"))
     assert answers(run)[2:] == [TEXT]
+
+
+def test_a_draft_that_nobody_came_back_to_goes(tablet: Tablet) -> None:
+    """The session went on at another device: a child's words do not stay on this one for good."""
+    run, page = brought_to(started(), "baseline/3"), tablet()
+    page.goto(f"{at(run)}baseline/3/")
+    send(page)
+    expect(page).to_have_url(re.compile("/baseline/4/$"))
+    day = 24 * 3600 * 1000
+    now = page.evaluate("Date.now()")
+    for path, age in (("/run/old/a/", 8), ("/run/new/a/", 6)):
+        page.evaluate(PUT_DRAFT, {"path": path, "session": "other", "fields": [], "at": now - age * day})
+    page.reload()
+    page.locator("label.choice").first.click()
+    page.locator(".action-bar .button.primary").click()
+    expect(page).to_have_url(re.compile("/baseline/5/$"))
+    assert page.evaluate(DRAFT, "/run/old/a/") is None
+    assert page.evaluate(DRAFT, "/run/new/a/")["fields"] == []
 
 
 NO_STORAGE = {
