@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from playwright.async_api import ElementHandle, Error
+from tqdm import tqdm
 
 from tests.chaos.device import Device
 from tests.chaos.ledger import Difference, Ledger
@@ -263,8 +264,9 @@ class Person:
         self._break("asked again", step, f"{seen} with {left} on the device")
 
     def _break(self, kind: str, step: str, told: str) -> None:
-        """Nobody trusts this session any more: it is left as it is."""
+        """Nobody trusts this session any more: it is left as it is. Said at once, as a storm may last hours."""
         self.over = True
+        tqdm.write(f"{self.ledger.session} {step}: {kind}: {told}")
         self.note(f"{step}: BROKEN, {kind}: {told}")
         self.broken.append(Difference(kind, step, self.ledger.sent.get(step, ""), told))
 

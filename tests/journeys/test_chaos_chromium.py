@@ -77,10 +77,13 @@ def test_what_was_sent_is_what_the_table_holds(storm: Storms, site: Site, dynamo
     assert sum(len(ledger.sent) for ledger in outcome.ledgers) >= ANSWERS
 
 
-def test_a_store_that_lies_is_found_out(storm: Storms, site: Site, dynamodb: Any) -> None:
+def test_a_store_that_lies_is_found_out(
+    storm: Storms, site: Site, dynamodb: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The journey can fail: where something in between acknowledges by our rules what nobody stored."""
     lying = {"send": {"forged": 1.0}, "page": {}, "asset": {}}
     outcome = asyncio.run(storm(answers=1, seed="lies", rates=lying, tablets=1).rage())
     assert {found.kind for found in outcome.broken} == {"asked again"}
+    assert ": asked again: " in capsys.readouterr().out  # at once, beside the progress bar
     (differ,) = differences(outcome, dynamodb, site).values()
     assert "lost" in {found.kind for found in differ}
