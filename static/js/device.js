@@ -3,6 +3,7 @@
 // Opaque ids, the fields of the form and the words only. Every call may fail: private mode, a full disk, no storage.
 
 const PATIENCE = 900; // milliseconds after which storage counts as missing, so that it is said within a second
+const KEEPING = 10_000; // milliseconds for what was sent: a busy device is slow, and it has no other place
 const FORGOTTEN = 7 * 24 * 3600 * 1000; // milliseconds after which nobody comes back to a draft
 const STRICT = { durability: "strict" }; // on the disk, not on its way there, when a promise is kept
 
@@ -33,7 +34,7 @@ function opened() {
 }
 
 // One transaction over `names`; `act` gets its stores and returns the request whose result is wanted.
-async function transact(names, mode, act) {
+async function transact(names, mode, act, patience = PATIENCE) {
   const run = async () => {
     const base = await opened();
     return new Promise((resolve, refuse) => {
@@ -43,15 +44,16 @@ async function transact(names, mode, act) {
       transaction.onabort = transaction.onerror = () => refuse(transaction.error ?? request?.error);
     });
   };
-  return within(PATIENCE, run());
+  return within(patience, run());
 }
 
 // Keeps a step that is about to be sent, in place of its draft. Resolves to its place in the order.
 export function keepSent(entry) {
-  return transact(["sent", "drafts"], "readwrite", (sent, drafts) => {
+  const keep = (sent, drafts) => {
     drafts.delete(entry.path);
     return sent.add(entry);
-  });
+  };
+  return transact(["sent", "drafts"], "readwrite", keep, KEEPING);
 }
 
 export async function allSent() {

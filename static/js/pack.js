@@ -21,14 +21,14 @@ export function canKeepPages() {
 // Fetches the pages unless this version of them is here. Whatever goes wrong, the pages work as before.
 export async function keepPages(session, version) {
   await navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" });
-  const cache = await caches.open(nameOf(session));
-  const mark = await cache.match(markOf(session));
+  const mark = await caches.match(markOf(session));
   if (mark && (await mark.text()) === version) return;
   const response = await fetch(markOf(session), { cache: "no-store", headers: { Accept: "application/json" } });
   if (!response.ok || response.redirected) return;
   const told = await response.json();
   if (told.session !== session) return;
   await keepAssets(told);
+  const cache = await caches.open(nameOf(session)); // from now on the worker keeps pages: none without its scripts
   const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": response.headers.get("Content-Security-Policy") ?? "" };
   for (const [url, page] of Object.entries(told.pages)) await cache.put(url, new Response(page, { headers }));
   await cache.put(markOf(session), new Response(told.version));

@@ -7,6 +7,7 @@ import { canKeepPages, dropOtherPages, dropPages, isKept, keepPages } from "./pa
 import { flush, follow, savedAt, setAside, soon, trouble, waiting } from "./outbox.js";
 import { show } from "./savestate.js";
 
+const SLOW = 900; // milliseconds of keeping after which the page says that it takes long
 const DRAFT_AFTER = 300; // milliseconds of not typing, and at most twice that in a flow
 const PATIENCE = 5000; // milliseconds for an acknowledgement before a kept page takes over
 const { session, next, login, pack, packed, confined } = document.body.dataset;
@@ -155,12 +156,16 @@ async function send() {
   clearTimeout(draftTimer);
   draftTimer = null;
   pending = -1; // on its way into the outbox: no draft takes its place
+  const late = setTimeout(() => show({ failed: "this device is slow to keep it" }), SLOW);
   try {
     pending = await keepSent(entry);
   } catch {
     withoutStorage();
     return HTMLFormElement.prototype.submit.call(form);
+  } finally {
+    clearTimeout(late);
   }
+  show({ failed: "" });
   void refresh();
   soon();
   setTimeout(() => void goOnWithout(), PATIENCE);

@@ -264,7 +264,7 @@ class Person:
         self._break("asked again", step, f"{seen} with {left} on the device")
 
     def _break(self, kind: str, step: str, told: str) -> None:
-        """Nobody trusts this session any more: it is left as it is. Said at once, as a storm may last hours."""
+        """Nobody trusts this session any more: it is left as it is. Said at once: a storm may last hours."""
         self.over = True
         tqdm.write(f"{self.ledger.session} {step}: {kind}: {told}")
         self.note(f"{step}: BROKEN, {kind}: {told}")

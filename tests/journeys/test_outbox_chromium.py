@@ -304,6 +304,32 @@ def test_without_storage_the_page_says_so_and_sends_plainly(way: str, tablet: Ta
     assert answers(run)[2] == TEXT
 
 
+SLOW_STORAGE = """addEventListener('submit', () => {
+  const add = IDBObjectStore.prototype.add;
+  IDBObjectStore.prototype.add = function (entry) {
+    const until = performance.now() + 2500;
+    const late = {};
+    const act = () => add.call(this, entry).onsuccess = ({ target }) => { late.result = target.result; };
+    const wait = () => performance.now() < until ? (this.get(0).onsuccess = wait) : act();
+    wait();
+    return late;
+  };
+}, { capture: true, once: true });"""
+
+
+def test_a_device_that_is_slow_to_keep_an_answer_says_so_and_keeps_it(tablet: Tablet) -> None:
+    """Sent plainly instead, it would be refused where an earlier answer still waits, and would be gone."""
+    run, page = brought_to(started(), "baseline/3"), tablet()
+    page.goto(f"{at(run)}baseline/3/")
+    page.evaluate(SLOW_STORAGE)
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        send(page)
+        state(page).to_have_text("Not saved: this device is slow to keep it", timeout=2000)
+    assert not sent.value.is_navigation_request()
+    expect(page).to_have_url(re.compile("/baseline/4/$"))
+    assert answers(run)[2] == TEXT
+
+
 def test_an_earlier_step_that_is_missing_holds_nothing_up_for_good(tablet: Tablet) -> None:
     """The answer to a later step waits until the missing one is given, and then goes through by itself."""
     run, page = brought_to(started(), "baseline/3"), tablet()
