@@ -2,8 +2,7 @@
 // the draft of a step that the server has stands where it led, until the session is over.
 // Opaque ids, the fields of the form and the words only. Every call may fail: private mode, a full disk, no storage.
 
-const PATIENCE = 900; // milliseconds after which storage counts as missing, so that it is said within a second
-const KEEPING = 10_000; // milliseconds for what was sent: a busy device is slow, and it has no other place
+const PATIENCE = 10_000; // milliseconds after which storage counts as missing: that of a busy device is only slow
 const FORGOTTEN = 7 * 24 * 3600 * 1000; // milliseconds after which nobody comes back to a draft
 const STRICT = { durability: "strict" }; // on the disk, not on its way there, when a promise is kept
 
@@ -34,7 +33,7 @@ function opened() {
 }
 
 // One transaction over `names`; `act` gets its stores and returns the request whose result is wanted.
-async function transact(names, mode, act, patience = PATIENCE) {
+async function transact(names, mode, act) {
   const run = async () => {
     const base = await opened();
     return new Promise((resolve, refuse) => {
@@ -44,16 +43,15 @@ async function transact(names, mode, act, patience = PATIENCE) {
       transaction.onabort = transaction.onerror = () => refuse(transaction.error ?? request?.error);
     });
   };
-  return within(patience, run());
+  return within(PATIENCE, run());
 }
 
 // Keeps a step that is about to be sent, in place of its draft. Resolves to its place in the order.
 export function keepSent(entry) {
-  const keep = (sent, drafts) => {
+  return transact(["sent", "drafts"], "readwrite", (sent, drafts) => {
     drafts.delete(entry.path);
     return sent.add(entry);
-  };
-  return transact(["sent", "drafts"], "readwrite", keep, KEEPING);
+  });
 }
 
 export async function allSent() {

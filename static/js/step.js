@@ -7,7 +7,7 @@ import { canKeepPages, dropOtherPages, dropPages, isKept, keepPages } from "./pa
 import { flush, follow, savedAt, setAside, soon, trouble, waiting } from "./outbox.js";
 import { show } from "./savestate.js";
 
-const SLOW = 900; // milliseconds of keeping after which the page says that it takes long
+const SLOW = 900; // milliseconds of keeping after which the page says that it is not done yet
 const DRAFT_AFTER = 300; // milliseconds of not typing, and at most twice that in a flow
 const PATIENCE = 5000; // milliseconds for an acknowledgement before a kept page takes over
 const { session, next, login, pack, packed, confined } = document.body.dataset;
@@ -16,6 +16,7 @@ const note = document.getElementById("outbox-note");
 const aside = document.getElementById("outbox-aside");
 const opened = performance.now();
 const NOT_OURS = new Set(["csrfmiddlewaretoken"]);
+const SLOW_STORAGE = "This device takes long to keep what you type. Stay on this page; it goes on by itself.";
 const NO_STORAGE = "Nothing can be kept on this device: a private window, perhaps, or no space is left. Stay online; each answer is sent at once.";
 
 let plain = false; // storage does not work here
@@ -60,7 +61,7 @@ async function draftNow() {
   draftTimer = null;
   if (plain || pending !== null) return;
   try {
-    await keepDraft({ path: location.pathname, session, fields: typed() });
+    await told(keepDraft({ path: location.pathname, session, fields: typed() }));
   } catch {
     withoutStorage();
   }
@@ -72,6 +73,21 @@ function withoutStorage() {
   plain = true;
   show({ failed: "this browser keeps nothing" });
   noteThat("warn", NO_STORAGE);
+}
+
+// Waits for what is being kept, and says so where it takes long.
+async function told(keeping) {
+  const late = setTimeout(() => {
+    show({ failed: "this device is slow to keep it" });
+    noteThat("info", SLOW_STORAGE);
+  }, SLOW);
+  try {
+    return await keeping;
+  } finally {
+    clearTimeout(late);
+    show({ failed: "" });
+    if (note.textContent === SLOW_STORAGE) note.replaceChildren();
+  }
 }
 
 function noteThat(tone, ...parts) {
@@ -156,16 +172,12 @@ async function send() {
   clearTimeout(draftTimer);
   draftTimer = null;
   pending = -1; // on its way into the outbox: no draft takes its place
-  const late = setTimeout(() => show({ failed: "this device is slow to keep it" }), SLOW);
   try {
-    pending = await keepSent(entry);
+    pending = await told(keepSent(entry));
   } catch {
     withoutStorage();
     return HTMLFormElement.prototype.submit.call(form);
-  } finally {
-    clearTimeout(late);
   }
-  show({ failed: "" });
   void refresh();
   soon();
   setTimeout(() => void goOnWithout(), PATIENCE);
@@ -211,7 +223,7 @@ async function resume() {
   const own = (await waiting()).filter((entry) => entry.session === session);
   const sent = own.find((entry) => entry.path === location.pathname);
   const ahead = sent ? null : own.at(-1)?.next;
-  if (ahead && new URL(ahead, location.href).pathname !== location.pathname && (await isKept(ahead))) return location.replace(ahead);
+  if (ahead && new URL(ahead, location.href).pathname !== location.pathname && (await isKept(ahead))) return leadOn(ahead);
   if (sent) {
     fill(new URLSearchParams(sent.body));
     lock(true);
@@ -220,15 +232,17 @@ async function resume() {
   }
   const draft = document.querySelector(".errors") ? null : await draftOf(location.pathname);
   if (draft?.fields) fill(draft.fields);
-  if (draft?.through) return leadOn(draft.through);
+  if (!draft?.through) return;
+  // This page was made before its answer was stored. With a network it leads on once: a server that then leads back
+  // has lost the answer, in a restore perhaps, and is to have it again.
+  if (navigator.onLine) await dropDraft(location.pathname);
+  leadOn(draft.through);
 }
 
-// This page was made before its answer was stored, and leads on. With a network once only: a server that then leads
-// back here has lost the answer, in a restore perhaps, and is to have it again.
-async function leadOn(address) {
+// Nothing that is typed here any more would arrive.
+function leadOn(address) {
   pending = -1;
   lock(true);
-  if (navigator.onLine) await dropDraft(location.pathname);
   location.replace(address);
 }
 
@@ -250,7 +264,7 @@ async function pages() {
 
 async function begin() {
   try {
-    await canKeep();
+    await told(canKeep());
     if (form) await resume();
     await dropDrafts(next ? null : session);
   } catch {

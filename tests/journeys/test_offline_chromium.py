@@ -154,6 +154,21 @@ def test_an_address_of_a_step_that_is_through_leads_to_where_the_device_is(table
     expect(page.locator(".action-bar .button.primary")).not_to_have_attribute("aria-disabled", "true")
 
 
+def test_no_page_is_kept_before_its_scripts_are(tablet: Tablet) -> None:
+    """Without them it would ask again, offline, for what waits on the device."""
+    run, page = brought_to(started("L4-I3-S"), "baseline/8"), tablet()
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=503) if route.request.resource_type == "fetch" else route.continue_()
+
+    page.context.route("**/static/js/savestate.js", answer)
+    with page.expect_response(lambda response: response.status == 503):
+        page.goto(f"{at(run)}baseline/8/")
+    page.wait_for_function(CONTROLLED)
+    page.reload()  # the worker would keep it now
+    assert f"run {run.id}" not in page.evaluate("caches.keys()")
+
+
 def test_a_kept_page_of_a_step_that_is_stored_leads_on(tablet: Tablet) -> None:
     run, page = brought_to(started("L4-I3-S"), "baseline/8"), tablet()
     open_with_pack(page, run, "baseline/8")

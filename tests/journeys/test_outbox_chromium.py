@@ -304,6 +304,35 @@ def test_without_storage_the_page_says_so_and_sends_plainly(way: str, tablet: Ta
     assert answers(run)[2] == TEXT
 
 
+SLOW_TO_OPEN = """
+  const open = IDBFactory.prototype.open;
+  const until = performance.now() + 2500;
+  IDBFactory.prototype.open = function (...told) {
+    const late = {};
+    const act = () => {
+      const request = open.apply(this, told);
+      for (const name of ["onupgradeneeded", "onsuccess", "onerror"]) {
+        request[name] = (event) => { late.result = request.result; late[name]?.(event); };
+      }
+    };
+    setTimeout(act, until - performance.now());
+    return late;
+  };
+"""
+
+
+def test_a_device_that_is_slow_as_a_page_opens_still_keeps_what_is_sent(tablet: Tablet) -> None:
+    run, page = brought_to(started(), "baseline/3"), tablet()
+    page.add_init_script(SLOW_TO_OPEN)
+    page.goto(f"{at(run)}baseline/3/")
+    state(page).to_have_text("Not saved: this device is slow to keep it", timeout=2000)
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        send(page)
+    assert not sent.value.is_navigation_request()
+    expect(page).to_have_url(re.compile("/baseline/4/$"))
+    assert answers(run)[2] == TEXT
+
+
 SLOW_STORAGE = """addEventListener('submit', () => {
   const add = IDBObjectStore.prototype.add;
   IDBObjectStore.prototype.add = function (entry) {
@@ -325,6 +354,10 @@ def test_a_device_that_is_slow_to_keep_an_answer_says_so_and_keeps_it(tablet: Ta
     with page.expect_request(lambda request: request.method == "POST") as sent:
         send(page)
         state(page).to_have_text("Not saved: this device is slow to keep it", timeout=2000)
+        expect(page.locator("#outbox-note")).to_have_text(re.compile("Stay on this page"))
+        shoot(page, "outbox-slow")
+        page.set_viewport_size({"width": 360, "height": 740})
+        shoot(page, "outbox-slow-phone")
     assert not sent.value.is_navigation_request()
     expect(page).to_have_url(re.compile("/baseline/4/$"))
     assert answers(run)[2] == TEXT
