@@ -160,11 +160,11 @@ class AgreementForm(StaffForm):
         ),
         widget=forms.RadioSelect,
     )
-    agrees = forms.ChoiceField(label="The answer", widget=forms.RadioSelect)
     sharing = yes_no(
         "May coded data be shared with other researchers?",
         help_text="This is a separate choice. “No” changes nothing about taking part.",
     )
+    agrees = forms.ChoiceField(label="The answer", widget=forms.RadioSelect)
 
     def __init__(self, data: QueryDict | None, *, form: ConsentForm) -> None:
         super().__init__(data, prefix=form.kind, initial={"sha256": form.sha256})

@@ -16,7 +16,7 @@ const note = document.getElementById("outbox-note");
 const aside = document.getElementById("outbox-aside");
 const opened = performance.now();
 const NOT_OURS = new Set(["csrfmiddlewaretoken"]);
-const SLOW_STORAGE = "This device takes long to keep what you type. Stay on this page; it goes on by itself.";
+const SLOW_STORAGE = "This device takes long to keep what you type. Stay on this page: it goes on trying.";
 const NO_STORAGE = "Nothing can be kept on this device: a private window, perhaps, or no space is left. Stay online; each answer is sent at once.";
 
 let plain = false; // storage does not work here
