@@ -42,6 +42,7 @@ ANSWERED_BEFORE = (
 STOPPED = "Consent is not in force any more. This was not stored."
 CLOSED = "This session has ended. This was not stored."
 NOT_YET = "Another step comes first. This was not stored."
+TOO_EARLY = "A step before this one has not arrived yet. Nothing is lost: wait a moment and send this again."
 NO_SUCH_STEP = "This step does not exist. This was not stored."
 NOT_READABLE = "A script has to send this form URL-encoded. Nothing was stored."
 SENT_BEFORE = "This answer was already sent with other words. Both are kept; the first counts."
@@ -99,10 +100,18 @@ def step(request: HttpRequest, session_id: str, stage: str, number: int = 1) -> 
             return acknowledgement.refused(request, status=404, error="unknown", message=NO_SUCH_STEP)
         return redirect(url_of(run, run.step))
     this = flow.Step(asked, number)
-    was_shown = number <= run.done.get(stage, 0)  # an old page may be sent again, one to come may not
-    if run.step != this and (request.method != "POST" or not was_shown):
-        return elsewhere(request, run, run.step)
-    return page(request, run, this)
+    sent = request.method == "POST" and (not is_to_come(run, this) or was_given(request, run, this))
+    return page(request, run, this) if run.step == this or sent else elsewhere(request, run, run.step)
+
+
+def is_to_come(run: Run, this: flow.Step) -> bool:
+    return run.step != this and this.number > run.done.get(this.stage.name, 0)
+
+
+def was_given(request: HttpRequest, run: Run, this: flow.Step) -> bool:
+    """A device got ahead with the pages it keeps and then sends one plainly: it is to keep what was typed."""
+    form = StepForm.fresh(request.POST, now=study.now(), page=page_of(run, this))
+    return run.is_open and not acknowledgement.by_script(request) and form.is_valid()
 
 
 def elsewhere(request: HttpRequest, run: Run, step: flow.Step | None) -> HttpResponse:
@@ -193,6 +202,9 @@ def send(
     try:
         after = store()
     except OutOfStep as wrong:
+        if not script and is_to_come(run, this):
+            form.add_error(None, TOO_EARLY)
+            return again(status=409, missing=url_of(run, wrong.step))
         if not script:
             messages.info(request, "This step was already done. Here is where you are.")
         return elsewhere(request, run, wrong.step)
@@ -378,9 +390,11 @@ def question(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
     if not data and record is not None and (looks_again or len(record.questions) < this.number):
         return question_in_the_making(request, run, this)
     form: Any = AnswerForm.fresh(*data, now=now, page=page_of(run, this))
+    fallback = "fallback" in request.POST
 
     def again(status: int = 200, **context: Any) -> HttpResponse:
-        asked = record.questions if record else []
+        known = record.questions if record else []
+        fixed = {"question": package.segment(segment_id).static_questions[this.number - 1]}
         return show(
             request,
             run,
@@ -388,9 +402,10 @@ def question(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
             "run/question.html",
             status,
             form=form,
-            asked=asked[this.number - 1] if len(asked) >= this.number else None,
-            earlier=asked[: this.number - 1],
+            asked=fixed if fallback or len(known) < this.number else known[this.number - 1],
+            earlier=known[: this.number - 1],
             tutor_notice=notice(run),
+            fallback=fallback,
             **context,
         )
 
@@ -404,7 +419,7 @@ def question(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
             package=package,
             now=now,
             held=acknowledgement.held(request),
-            fallback="fallback" in request.POST,
+            fallback=fallback,
         )
 
     return send(request, run, this, form, store, again) if data else again()

@@ -50,6 +50,7 @@ SEEN = """() => {
   };
 }"""
 BEFORE = "() => [performance.timeOrigin, document.getElementById('save-state')?.textContent ?? '']"
+TOO_EARLY = "A step before this one has not arrived yet."
 KEPT = re.compile(r"On this device, \d+ waiting")
 
 
@@ -228,6 +229,9 @@ class Person:
                     return None
             if seen.signed_out or (step in self.ledger.promised and not seen.locked):
                 return None  # it is the next turn's to see why this page is here
+            if TOO_EARLY in seen.errors and not seen.locked:
+                self.note(f"{step}: told that another step is missing, to send it again")
+                return None
             if seen.errors and not seen.locked:
                 self._break("refused", step, seen.errors)
                 return None

@@ -115,6 +115,58 @@ def test_a_pack_takes_no_message_from_the_next_page(bot: Bot) -> None:
     assert "Both answers are kept" in bot.open(at(run)).text
 
 
+@pytest.mark.parametrize(
+    ("code", "missing", "step", "address", "answers"),
+    [
+        ("L4-I3-S", "baseline/2", "baseline/3", "baseline/3/", {"answer": "Because of the river."}),
+        ("L4-I3-S", "baseline/10", "format/1", "format/", {"format_chosen": "text", "speed": "1.2"}),
+        ("L4-I3-S", "segment-4", "questions-4/1", "questions-4/1/", {"answer": "The hammer."}),
+        ("L4-I3-D", "segment-4", "questions-4/1", "questions-4/1/?fallback=1", {"answer": "The hammer."}),
+    ],
+)
+def test_a_kept_page_sent_as_a_plain_form_ahead_of_a_missing_step_is_shown_again_with_what_was_typed(
+    code: str, missing: str, step: str, address: str, answers: dict[str, str], bot: Bot
+) -> None:
+    run = started(code)
+    first = advance(bot, run, missing)
+    kept = page_of(pack_of(bot, run), at(run) + address)
+    before = after(run).done
+
+    early = bot.post(kept, **answers)
+    assert early.status == 409
+    assert "A step before this one has not arrived yet." in early.text
+    assert first.path in early.links
+    expected = kept.form().values | {name: [value] for name, value in answers.items()}
+    expected.pop("csrfmiddlewaretoken")
+    assert {name: early.form().values[name] for name in expected} == expected
+    assert after(run).done == before
+
+    bot.post(first, **answers_to(first))
+    assert bot.post(early).status == 302
+    stage, number = step.split("/")
+    assert after(run).done[stage] == int(number)
+
+
+def test_a_page_that_was_not_given_yet_is_not_shown_for_being_sent(bot: Bot) -> None:
+    run = started("L4-I3-D")
+    page = bot.open(at(run))
+    page.form().action = f"{at(run)}questions-4/1/"
+    early = bot.post(page, answer="A guess.")
+    assert (early.status, early.url) == (302, f"{at(run)}baseline/1/")
+
+
+def test_a_fixed_question_in_place_of_a_generated_one_stays_it_when_its_answer_is_empty(bot: Bot) -> None:
+    run = brought_to(started("L4-I3-D"), "segment-4")
+    kept = page_of(pack_of(bot, run), f"{at(run)}questions-4/1/?fallback=1")
+    bot.post(advance(bot, run, "segment-4"))
+
+    again = bot.post(kept, answer="")
+    assert again.status == 422
+    assert study.package().segment(4).static_questions[0] in again.text
+    bot.post(again, answer="The hammer.")
+    assert after(run).interventions[4].questions[0].question_source == "static_fallback"
+
+
 def test_a_dynamic_session_waits_or_goes_on_with_the_fixed_questions(bot: Bot) -> None:
     run = brought_to(started("L4-I3-D"), "segment-4")
     pack = pack_of(bot, run)
