@@ -67,6 +67,7 @@ class Device:
         self.page.once("crash", lambda _: gone.set_result(None))
         debugger = await self.context.new_cdp_session(self.page)
         crashing = asyncio.ensure_future(debugger.send("Page.crash"))  # answered only where it is refused
+        crashing.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait now
         await asyncio.wait([gone, crashing], return_when=asyncio.FIRST_COMPLETED)
         old, self.page = self.page, await self.context.new_page()
         await old.close()

@@ -9,11 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 Items = Sequence[Mapping[str, Any]]
+KINDS = ("lost", "double", "changed", "unsent", "conflict", "disorder")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`kind`: lost, double, changed, unsent, conflict, disorder."""
+    """`kind` is one of `KINDS`, or what broke at the device."""
 
     kind: str
     step: str

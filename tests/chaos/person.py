@@ -28,7 +28,9 @@ MISHAPS: Mapping[str, float] = {
     "expire the sign-in": 0.03,
 }
 MOMENTS = ("before", "half typed", "just sent", "waiting")
-PATIENCE = 90.0  # seconds without any new step after which a session counts as stuck
+# Seconds without any new step after which a session counts as stuck: ten times what an error page in place of
+# the sign-in costs, and that may come again and again.
+PATIENCE = 240.0
 HANGS = 100.0  # seconds for one turn, longer than all the waits in it
 OUTCOME = 20.0  # seconds for a page to say what became of what was sent
 PLAYED = 0.15  # the share of segments that are played to their end; the others are left by "Go on anyway"
@@ -117,7 +119,7 @@ class Person:
         await self._come_back()
         seen = await self.look()
         if seen.login:
-            await self._sign_in()
+            await self._sign_in(seen.opened)
         elif seen.signed_out:
             await self.device.page.get_by_role("link", name="Sign in again").click()
         elif seen.ours != self.ledger.session:
@@ -151,13 +153,17 @@ class Person:
     async def _open(self) -> None:
         await self.device.page.goto(f"{self.url}run/{self.ledger.session}/")
 
-    async def _sign_in(self) -> None:
+    async def _sign_in(self, opened: float) -> None:
+        """On the page that was `opened` then; whatever answers, an error page too, is the next turn's."""
         page = self.device.page
         await page.fill("[name=username]", self.account["username"])
         await page.fill("[name=password]", self.account["password"])
         self.note("signs in")
         await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url(lambda url: "/login/" not in url)
+        until = time.monotonic() + OUTCOME
+        while time.monotonic() < until and (await self.look()).opened == opened:
+            await asyncio.sleep(0.1)
+        self.note(f"is at {page.url} now")
 
     async def _wait_for_question(self, step: str) -> None:
         """The page goes on by itself; if it does not, a person loads it again."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from sessions_app.domain import models
 from socratic_site.chromium import FLAGS
 from socratic_site.engine import REGION
-from tests.chaos.ledger import Difference, Ledger
+from tests.chaos.ledger import KINDS, Difference, answers
 from tests.chaos.storm import Outcome, Storm
 from tests.journeys.cast import started
 from tests.journeys.conftest import Site
@@ -54,19 +55,21 @@ def storm(site: Site, chromium: str, tmp_path: Path) -> Storms:
 
 
 def differences(outcome: Outcome, dynamodb: Any, site: Site) -> dict[str, list[Difference]]:
-    found = {ledger.session: ledger.differences(stored(ledger, dynamodb, site)) for ledger in outcome.ledgers}
+    """By session, where there are any; how many of each kind there are is printed."""
+    found, held = {}, 0
+    for ledger in outcome.ledgers:
+        items = items_of(dynamodb, site, f"SESSION#{ledger.session}")
+        found[ledger.session] = ledger.differences(items)
+        held += len(list(answers(items)))
+    kinds = Counter(difference.kind for differ in found.values() for difference in differ)
+    print(f"\n{outcome.report()}\nstored {held}, " + ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS))
     return {session: differ for session, differ in found.items() if differ}
-
-
-def stored(ledger: Ledger, dynamodb: Any, site: Site) -> list[dict[str, Any]]:
-    return items_of(dynamodb, site, f"SESSION#{ledger.session}")
 
 
 def test_what_was_sent_is_what_the_table_holds(storm: Storms, site: Site, dynamodb: Any) -> None:
     outcome = asyncio.run(
         storm(answers=ANSWERS, seed=SEED, tablets=TABLETS, offline_seconds=OFFLINE, slow=SLOW).rage()
     )
-    print(f"\n{outcome.report()}")
     differ = differences(outcome, dynamodb, site)
     for session, trace in outcome.traces.items():
         if session in differ or any("BROKEN" in line for line in trace):
