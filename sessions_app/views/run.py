@@ -204,7 +204,7 @@ def send(
     except OutOfStep as wrong:
         if not script and is_to_come(run, this):
             form.add_error(None, TOO_EARLY)
-            return again(status=409, missing=url_of(run, wrong.step))
+            return again(status=409, missing=url_of(run, wrong.step), title="This was not saved yet.")
         if not script:
             messages.info(request, "This step was already done. Here is where you are.")
         return elsewhere(request, run, wrong.step)

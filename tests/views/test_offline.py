@@ -134,7 +134,7 @@ def test_a_kept_page_sent_as_a_plain_form_ahead_of_a_missing_step_is_shown_again
 
     early = bot.post(kept, **answers)
     assert early.status == 409
-    assert "A step before this one has not arrived yet." in early.text
+    assert "This was not saved yet. A step before this one has not arrived yet." in early.text
     assert first.path in early.links
     expected = kept.form().values | {name: [value] for name, value in answers.items()}
     expected.pop("csrfmiddlewaretoken")
