@@ -344,6 +344,8 @@ def segment(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> Htt
     content = package.segment(segment_id)
     data = (request.POST,) if request.method == "POST" else ()
     form: Any = StepForm.fresh(*data, now=now, page=page_of(run, this))
+    report = ReportForm(*data)
+    report.is_valid()  # a count that makes no sense is as good as none, and holds nobody up
 
     def again(status: int = 200, **context: Any) -> HttpResponse:
         return show(
@@ -355,6 +357,7 @@ def segment(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> Htt
             form=form,
             segment=content,
             tracking=playing.tracking_of(run, segment_id),
+            counted=report.cleaned_data if data else {},
             question_due=dialogue.is_due(run, segment_id),
             prefs=run.content.delivery_preferences
             if run.content
@@ -364,8 +367,6 @@ def segment(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> Htt
         )
 
     def store() -> Run:
-        report = ReportForm(request.POST)
-        report.is_valid()  # a count that makes no sense is as good as none, and holds nobody up
         elapsed = seconds_between(run.last_moment, now)
         return playing.finish_segment(
             run,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from playwright.async_api import ElementHandle, Error
 from tqdm import tqdm
 
+from sessions_app.views.run import TOO_EARLY
 from tests.chaos.device import Device
 from tests.chaos.ledger import Difference, Ledger
 
@@ -52,7 +53,6 @@ SEEN = """() => {
   };
 }"""
 BEFORE = "() => [performance.timeOrigin, document.getElementById('save-state')?.textContent ?? '']"
-TOO_EARLY = "A step before this one has not arrived yet."
 KEPT = re.compile(r"On this device, \d+ waiting")
 
 

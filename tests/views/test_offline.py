@@ -119,6 +119,13 @@ def test_a_pack_takes_no_message_from_the_next_page(bot: Bot) -> None:
     ("code", "missing", "step", "address", "answers"),
     [
         ("L4-I3-S", "baseline/2", "baseline/3", "baseline/3/", {"answer": "Because of the river."}),
+        (
+            "L4-I3-S",
+            "format",
+            "segment-1/1",
+            "segment-1/",
+            {"position": "61.5", "played": "70.5", "pauses": "1", "rewinds": "2"},
+        ),
         ("L4-I3-S", "baseline/10", "format/1", "format/", {"format_chosen": "text", "speed": "1.2"}),
         ("L4-I3-S", "segment-4", "questions-4/1", "questions-4/1/", {"answer": "The hammer."}),
         ("L4-I3-D", "segment-4", "questions-4/1", "questions-4/1/?fallback=1", {"answer": "The hammer."}),
