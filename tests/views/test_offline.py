@@ -154,6 +154,14 @@ def test_a_kept_page_sent_as_a_plain_form_ahead_of_a_missing_step_is_shown_again
     assert after(run).done[stage] == int(number)
 
 
+def test_a_segment_that_came_too_early_stands_where_its_player_stood(bot: Bot) -> None:
+    run = brought_to(started(), "format")
+    kept = page_of(pack_of(bot, run), f"{at(run)}segment-1/")
+    early = bot.post(kept, position="61.5", played="70.5", pauses="1", rewinds="0")
+    assert 'data-position="61.5" data-played="70.5"' in early.html
+    assert 'data-pauses="1" data-rewinds="0"' in early.html
+
+
 def test_a_page_that_was_not_given_yet_is_not_shown_for_being_sent(bot: Bot) -> None:
     run = started("L4-I3-D")
     page = bot.open(at(run))

@@ -54,6 +54,11 @@ def test_a_report_of_the_player_is_kept_and_never_falls(bot: Bot, playing: Run) 
     assert (tracking.pause_count, tracking.rewind_count) == (2, 1)
 
 
+def test_a_segment_that_nobody_has_played_starts_at_nothing(bot: Bot, playing: Run) -> None:
+    html = bot.open(f"{at(playing)}segment-1/").html
+    assert all(f'data-{name}="0"' in html for name in ("position", "played", "pauses", "rewinds"))
+
+
 def test_the_segment_resumes_where_it_was_left(bot: Bot, playing: Run) -> None:
     tell(bot, playing, position=40.3, played=42.5, pauses=2, rewinds=1)
     html = bot.open(f"{at(playing)}segment-1/").html
