@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .domain import flow
+from .domain import flow, location
 from .domain.content import Package
 from .domain.models import Assessment, Intervention, Session
 from .domain.models.session import FLAGS
@@ -36,7 +36,6 @@ METHODS = {
     "manual": "Vouched for by the facilitator",
     "honor_system": "Honor system",
 }
-BANDS = ((25, "within 25 m"), (50, "25 to 50 m"), (100, "50 to 100 m"), (500, "100 to 500 m"))
 
 
 def state_of(session: Session) -> str:
@@ -119,8 +118,10 @@ def _verification(run: Run) -> Entry:
         return Entry(title="Place", state="", facts=("No verification of the place is stored.",))
     told = record.verification
     facts = [f"{METHODS.get(told.method, told.method)}, confidence {told.confidence}"]
-    if record.gps_data is not None:
-        facts.append(f"{_band(record.gps_data.distance_from_target_meters)} from the target")
+    gps = record.gps_data
+    if gps is not None and gps.distance_from_target_meters is not None:
+        band = location.distance_band(meters=gps.distance_from_target_meters, inside=gps.geofence_validated)
+        facts.append(f"Geofence: {band} from the center")
     if told.override_reason:
         facts.append(f"Reason: {told.override_reason}")
     if told.attested_by:
@@ -129,11 +130,6 @@ def _verification(run: Run) -> Entry:
     flagged = told.method == "manual" or not told.verified
     at = told.verification_timestamp
     return Entry(title=title, at=at, state="flagged" if flagged else "done", facts=tuple(facts))
-
-
-def _band(meters: float) -> str:
-    """A distance, told no finer than needed."""
-    return next((words for limit, words in BANDS if meters <= limit), "more than 500 m")
 
 
 def _stage(run: Run, stage: flow.Stage, package: Package) -> Entry:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
+from sessions_app.domain import location
 from sessions_app.domain.models.assessment import TYPES
 from sessions_app.domain.models.session import FLAGS
 
@@ -42,7 +43,6 @@ _TUTOR_QUALITY = (
     "location_integration",
 )
 BANDS: Final = ("13 and under", "14 to 15", "16 to 17", "18 and over")
-DISTANCE_BANDS: Final = ("0 to 50", "50 to 100", "100 to 500", "over 500")
 
 
 # --- what is worked out
@@ -57,9 +57,10 @@ def age_band(objects: Objects) -> str | None:
 
 def _distance_band(objects: Objects) -> str | None:
     meters = c.value(objects, "verification", "gps_data.distance_from_target_meters", NUMBER)
-    if meters is None:
+    inside = c.value(objects, "verification", "gps_data.geofence_validated", YES_NO)
+    if meters is None or inside is None:
         return None
-    return DISTANCE_BANDS[(meters >= 50) + (meters >= 100) + (meters >= 500)]
+    return location.distance_band(meters=meters, inside=inside)
 
 
 def state(objects: Objects) -> str:
@@ -165,8 +166,8 @@ _VERIFIED: tuple[Stored | Made, ...] = (
     Stored("verification", "verification.confidence", "verification_confidence", PLACE),
     Stored("verification", "verification.override_reason", guard=DIRECT),
     Stored("verification", "verification.attested_by", guard=DIRECT),
-    Made("distance_band", TEXT, "Distance from the place, in bands", _distance_band, PLACE, "metres",
-         choices=dict.fromkeys(DISTANCE_BANDS, "")),
+    Made("distance_band", TEXT, "Distance from the place, in bands", _distance_band, PLACE,
+         choices=dict.fromkeys(location.BANDS, "")),
     Stored("verification", "gps_data.latitude", guard=DIRECT),
     Stored("verification", "gps_data.longitude", guard=DIRECT),
     Stored("verification", "gps_data.accuracy_meters", guard=DIRECT),

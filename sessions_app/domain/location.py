@@ -8,6 +8,7 @@ import ipaddress
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 EARTH_RADIUS_METERS = 6_371_008.8  # mean radius, IUGG
 QR_LIFETIME = timedelta(hours=24)
@@ -38,14 +39,29 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A position checked against a fence, already rounded to what may be kept."""
+    """A position checked against a fence.
 
-    latitude: float
-    longitude: float
+    `accuracy_meters` and `distance_meters` are exact, for the screen of whoever stands there. `gps_data` is
+    what may be stored: its distance follows from its rounded position alone, so it narrows nothing down.
+    """
+
     accuracy_meters: float
     distance_meters: float
     inside: bool
     confidence: str
+    gps_data: dict[str, Any]
+
+
+DECIMALS: Final = {True: 4, False: 2}
+"""Of a stored position, inside the fence and outside of it: cells of about 11 m and 1 km."""
+STEP_METERS: Final = {True: 10, False: 1000}
+"""What is stored in meters is a multiple of these."""
+BANDS: Final = ("inside, up to 50 m", "inside, over 50 m", "outside, up to 1 km", "outside, over 1 km")
+
+
+def distance_band(*, meters: float, inside: bool) -> str:
+    """A stored distance in words; one that another client stored exactly is worded no finer."""
+    return BANDS[meters > 50] if inside else BANDS[2 + (meters > STEP_METERS[False])]
 
 
 def distance_meters(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -64,9 +80,8 @@ def _checked(field: str, value: float, limit: float) -> float:
 
 
 def fix(*, latitude: float, longitude: float, accuracy: float, fence: Fence) -> Fix:
-    """Check a position. 4 decimals are kept inside the fence (about 11 m), 2 outside (about 1 km).
+    """Check a position. One that is less accurate than 100 m proves nothing and counts as outside.
 
-    A position that is less accurate than 100 m proves nothing and counts as outside.
     Raises BadPosition.
     """
     _checked("latitude", latitude, 90)
@@ -75,16 +90,29 @@ def fix(*, latitude: float, longitude: float, accuracy: float, fence: Fence) -> 
         raise BadPosition("accuracy", f"must be metres of at least 0, not {accuracy!r}")
     distance = distance_meters((latitude, longitude), (fence.latitude, fence.longitude))
     inside = distance <= fence.radius_meters and accuracy <= POOR_ACCURACY_METERS
-    decimals = 4 if inside else 2
     sure = accuracy <= GOOD_ACCURACY_METERS and distance + accuracy <= fence.radius_meters
+    kept = (round(latitude, DECIMALS[inside]), round(longitude, DECIMALS[inside]))
     return Fix(
-        latitude=round(latitude, decimals),
-        longitude=round(longitude, decimals),
-        accuracy_meters=round(accuracy, 1),
-        distance_meters=round(distance, 1),
+        accuracy_meters=accuracy,
+        distance_meters=distance,
         inside=inside,
         confidence="high" if sure else "medium",
+        gps_data={
+            "latitude": kept[0],
+            "longitude": kept[1],
+            "accuracy_meters": math.ceil(accuracy / STEP_METERS[inside]) * STEP_METERS[inside],
+            "geofence_validated": inside,
+            "distance_from_target_meters": _kept_distance(kept, fence, inside),
+        },
     )
+
+
+def _kept_distance(kept: tuple[float, float], fence: Fence, inside: bool) -> int:
+    """Of the rounded position; inside the fence never beyond its radius, where rounding would lead out."""
+    step = STEP_METERS[inside]
+    distance = distance_meters(kept, (fence.latitude, fence.longitude))
+    steps = round(distance / step)
+    return min(steps, int(fence.radius_meters // step)) * step if inside else steps * step
 
 
 def _signature(text: str, secret: str) -> str:

@@ -174,7 +174,7 @@ def verified(place: Location, chance: Random, *, now: datetime, by: str) -> star
             attested_by=by,
         )
     return starting.Verified(
-        method="GPS", confidence=(fix := _fix(place, chance)).confidence, gps=_kept(fix), token_sha256=token
+        method="GPS", confidence=(fix := _fix(place, chance)).confidence, gps=fix.gps_data, token_sha256=token
     )
 
 
@@ -193,16 +193,6 @@ def _fix(place: Location, chance: Random) -> places.Fix:
         accuracy=round(chance.lognormvariate(2.2, 0.5), 1),
         fence=fence,
     )
-
-
-def _kept(fix: places.Fix) -> dict[str, float | bool]:
-    return {
-        "latitude": fix.latitude,
-        "longitude": fix.longitude,
-        "accuracy_meters": fix.accuracy_meters,
-        "geofence_validated": fix.inside,
-        "distance_from_target_meters": fix.distance_meters,
-    }
 
 
 def walk(cohort: Cohort, index: int, run: Run) -> Run:

@@ -238,7 +238,7 @@ def _verified(request: HttpRequest, form: Any, place: Location) -> starting.Veri
             confidence="low",
             override_reason=told["vouch_reason"],
             attested_by=request.user.get_username(),
-            gps=_gps(fix) if fix else None,
+            gps=fix.gps_data if fix else None,
             **common,
         )
     if place.method == "GPS":
@@ -263,16 +263,6 @@ def _fix(told: dict[str, Any], place: Location) -> location.Fix | None:
     )
 
 
-def _gps(fix: location.Fix) -> dict[str, Any]:
-    return {
-        "latitude": fix.latitude,
-        "longitude": fix.longitude,
-        "accuracy_meters": fix.accuracy_meters,
-        "geofence_validated": fix.inside,
-        "distance_from_target_meters": fix.distance_meters,
-    }
-
-
 def _by_position(form: Any, place: Location, common: dict[str, Any]) -> starting.Verified | None:
     fix = _fix(form.cleaned_data, place)
     if fix is None:
@@ -280,7 +270,7 @@ def _by_position(form: Any, place: Location, common: dict[str, Any]) -> starting
     elif not fix.inside:
         form.add_error(None, _outside(fix, place))
     else:
-        return starting.Verified(method="GPS", confidence=fix.confidence, gps=_gps(fix), **common)
+        return starting.Verified(method="GPS", confidence=fix.confidence, gps=fix.gps_data, **common)
     return None
 
 

@@ -67,9 +67,55 @@ def test_a_position_counts_inside_the_fence_if_it_is_exact_enough(
     assert found.distance_meters == pytest.approx(north, abs=0.1)
 
 
+def stored(found: location.Fix) -> tuple[float, ...]:
+    names = ("latitude", "longitude", "distance_from_target_meters", "accuracy_meters")
+    return tuple(found.gps_data[name] for name in names)
+
+
 def test_four_decimals_are_kept_inside_and_two_outside() -> None:
-    assert (fix(12.3).latitude, fix(12.3).longitude) == (37.5357, -77.4453)
-    assert (fix(5000).latitude, fix(5000).longitude) == (37.58, -77.45)
+    assert stored(fix(12.3))[:2] == (37.5357, -77.4453)
+    assert stored(fix(5000))[:2] == (37.58, -77.45)
+
+
+@pytest.mark.parametrize(
+    ("north", "accuracy", "distance", "accurate_to"),
+    [
+        (4.2, 8.5, 0, 10),
+        (34.6, 10, 30, 10),
+        (99.9, 100, 100, 100),
+        (0, 101, 1000, 1000),
+        (5000, 12, 5000, 1000),
+    ],
+)
+def test_distance_and_accuracy_are_stored_no_finer_than_the_position(
+    north: float, accuracy: float, distance: int, accurate_to: int
+) -> None:
+    assert stored(fix(north, accuracy))[2:] == (distance, accurate_to)
+
+
+@given(st.floats(-3000, 3000), st.floats(0, 300))
+def test_a_stored_distance_narrows_a_stored_position_down_no_further(north: float, accuracy: float) -> None:
+    """Two positions that are stored alike have the same stored distance."""
+    found = fix(north, accuracy)
+    step = location.STEP_METERS[found.inside]
+    latitude, longitude, distance, accurate_to = stored(found)
+    assert distance % step == accurate_to % step == 0
+    center = location.distance_meters((latitude, longitude), (WORKS.latitude, WORKS.longitude))
+    expected = round(center / step) * step
+    assert distance == (min(expected, WORKS.radius_meters) if found.inside else expected)
+
+
+@pytest.mark.parametrize(
+    ("meters", "inside", "words"),
+    [
+        (0, True, "inside, up to 50 m"),
+        (60, True, "inside, over 50 m"),
+        (0, False, "outside, up to 1 km"),
+        (1234.5, False, "outside, over 1 km"),
+    ],
+)
+def test_a_distance_is_worded_in_bands(meters: float, inside: bool, words: str) -> None:
+    assert location.distance_band(meters=meters, inside=inside) == words
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_the_place_is_told_without_coordinates(client: Client) -> None:
     run = start_in("L1-I1-D")
     page = text(client.get(f"/sessions/{run.id}/"))
     assert "GPS, confidence high" in page
-    assert "within 25 m from the target" in page
+    assert "Geofence: inside, up to 50 m from the center" in page
     assert "37.5" not in page
     assert "77.4" not in page
 

@@ -151,7 +151,7 @@ def test_inside_the_fence_the_position_is_kept_to_four_decimals(bot: Bot, studen
     assert told.verification.confidence == "high"
     assert (told.gps_data.latitude, told.gps_data.longitude) == (37.5357, -77.4452)
     assert told.gps_data.geofence_validated is True
-    assert told.gps_data.distance_from_target_meters < 20
+    assert (told.gps_data.distance_from_target_meters, told.gps_data.accuracy_meters) == (10, 10)
     assert run.session.metadata.data_quality_flags == []
 
 
@@ -210,6 +210,7 @@ def test_vouching_from_outside_keeps_only_two_decimals(bot: Bot, student: Studen
     page = bot.post(check(bot, student, "on-site"), "start", vouch="on", vouch_reason="Rain", **CAFE)
     gps = verification(started(page)).gps_data
     assert (gps.latitude, gps.longitude, gps.geofence_validated) == (37.54, -77.43, False)
+    assert (gps.distance_from_target_meters, gps.accuracy_meters) == (1000, 1000)
 
 
 # --- by the code on the wall

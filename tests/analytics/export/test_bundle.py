@@ -214,7 +214,7 @@ def test_coded_data_lead_to_no_person_place_or_device(store: Any, tmp_path: Path
     assert leaked("full") == planted
     assert leaked("coded") == []
     _, files = built(tmp_path)
-    assert rows(files, "sessions")[0]["distance_band"] == "50 to 100"
+    assert rows(files, "sessions")[0]["distance_band"] == "inside, over 50 m"
 
 
 def codes(files: Files) -> dict[str, str]:
