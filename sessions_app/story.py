@@ -79,6 +79,13 @@ def progress(session: Session) -> Progress:
     return Progress(finished, sum(stage.steps for stage in stages), following)
 
 
+def exact_progress(run: Run) -> Progress:
+    """How far a session is, to the step."""
+    done = sum(min(run.done.get(stage.name, 0), stage.steps) for stage in run.stages)
+    step = run.step
+    return Progress(done, sum(stage.steps for stage in run.stages), step.stage.label if step else "")
+
+
 def _stages_done(session: Session, stages: tuple[flow.Stage, ...]) -> set[str]:
     status = session.completion_status
     rounds = [stage for stage in stages if stage.kind == "questions"]

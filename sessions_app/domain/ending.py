@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import audit, keys, late
+from . import audit, keys, late, open_session
 from .audit import Actor
 from .content import Package
 from .models import (
@@ -130,7 +130,11 @@ def _completing(run: Run, survey: PostSurvey, now: datetime, late_flags: list[st
     completed = metadata.conditions_completed
     code = run.session.experimental_condition.condition_code
     growing = [completed.set(completed.append([code])), metadata.updated_at.set(now)]
-    transaction.update("consent", student, growing, Student.consent_in_force())
+    condition = Student.consent_in_force()
+    if open_session.is_held(run.session):
+        released, unheld = open_session.release(run.id)
+        growing, condition = growing + released, condition & unheld
+    transaction.update("consent", student, growing, condition)
     return transaction
 
 
@@ -157,6 +161,7 @@ def stopping(run: Run, *, by: Actor, now: datetime, reason: str | None) -> Trans
     before, step = str(run.session.state), run.step
     actions = run.stage_done(now=now, state="abandoned", **run.ending(now))
     transaction.update("session", run.session, actions, unchanged)
+    open_session.close(transaction, run.session)
     audit.note(
         transaction,
         "session.stop",

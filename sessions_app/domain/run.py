@@ -164,7 +164,7 @@ class Run:
 
     @property
     def is_open(self) -> bool:
-        return self.session.state in (None, "running") and not self.session.completion_status.completed
+        return self.session.is_open
 
     @property
     def done(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import assignment, audit, consent, keys
+from . import assignment, audit, consent, keys, open_session
 from .audit import Actor
 from .content import Location, Package
 from .models import (
@@ -21,7 +21,7 @@ from .models.transaction import Busy, Refused, Transaction
 from .run import (
     ConsentNotInForce,
     Run,
-    commit,
+    SessionNotFound,
 )
 
 START_TRIES = 8
@@ -73,12 +73,15 @@ def start(
     """Draw the condition and store session, verification, counters and allocation in one transaction.
 
     Called again with the same `session_id` it gives back the session that exists.
-    Raises StudentNotFound, ConsentNotInForce, OtherPlace, Busy.
+    Raises StudentNotFound, ConsentNotInForce, OtherPlace, open_session.AlreadyOpen, Busy.
     """
     if override and override.condition.location != location.key:
         raise OtherPlace(f"{override.condition.code} is not a condition of {location.name}")
-    student, had = _student_and_history(student_id)
+    student, earlier = _student_and_sessions(student_id)
+    had = _conditions_given(student, earlier)
     for _ in range(START_TRIES):
+        if other := open_session.find(student, earlier):
+            return _existing(session_id, other)
         tally = AllocationTally.at(location.key)
         condition = (
             override.condition
@@ -90,23 +93,31 @@ def start(
         )
         verification = _new_verification(session, location, verified, now)
         entry = _allocation_entry(session, tally, had, by, now)
-        transaction = _starting(session, verification, entry, tally, condition)
+        transaction = _starting(session, verification, entry, student)
+        _count(transaction, tally, condition.arm)
         _note_start(transaction, session, verified, by, now)
         try:
-            commit(transaction)
-        except ConsentNotInForce as fault:
-            why = consent.obstacle(Student.by_id(student_id))  # it came up since the profile was read
-            raise ConsentNotInForce(why or str(fault)) from None
+            transaction.commit()
         except Refused as refused:
+            if {"student", "closed"} & refused.names:
+                student = _fresh(student_id)
             if "session" in refused.names:
                 return Run.load(session_id)
-            continue  # someone drew the same arm in between: draw again
+            continue  # another session of the student, or the same arm drawn for another student: look again
         return Run(session, verification)
     raise Busy("many sessions are starting at this place; nothing was stored, try again")
 
 
-def _student_and_history(student_id: str) -> tuple[Student, set[str]]:
-    """The profile, and the codes of all conditions the student was ever given."""
+def _existing(session_id: str, other: Session) -> Run:
+    """The session that an earlier try started, whatever became of it. Raises AlreadyOpen if there is none."""
+    try:
+        return Run.load(session_id)
+    except SessionNotFound:
+        raise open_session.AlreadyOpen(other) from None
+
+
+def _student_and_sessions(student_id: str) -> tuple[Student, list[Session]]:
+    """The profile, and every session of the student that the index shows."""
     try:
         items = Student.with_sessions(student_id)
     except keys.BadKey:
@@ -114,8 +125,21 @@ def _student_and_history(student_id: str) -> tuple[Student, set[str]]:
     student = next((item for item in items if isinstance(item, Student)), None) or _just_enrolled(student_id)
     if obstacle := consent.obstacle(student):
         raise ConsentNotInForce(obstacle)
-    given = {s.experimental_condition.condition_code for s in items if isinstance(s, Session)}
-    return student, given | set(student.metadata.conditions_completed)
+    return student, [item for item in items if isinstance(item, Session)]
+
+
+def _conditions_given(student: Student, earlier: Sequence[Session]) -> set[str]:
+    """The codes of all conditions that the student was ever given."""
+    given = {session.experimental_condition.condition_code for session in earlier}
+    return given | set(student.metadata.conditions_completed)
+
+
+def _fresh(student_id: str) -> Student:
+    """The profile as it is now. Raises ConsentNotInForce where an obstacle came up since it was read."""
+    student = Student.by_id(student_id)
+    if obstacle := consent.obstacle(student):
+        raise ConsentNotInForce(obstacle)
+    return student
 
 
 def _just_enrolled(student_id: str) -> Student:
@@ -261,21 +285,20 @@ def _starting(
     session: Session,
     verification: LocationVerification,
     entry: AllocationEntry,
-    tally: AllocationTally,
-    condition: keys.Condition,
+    student: Student,
 ) -> Transaction:
     transaction = Transaction()
     transaction.create("session", session)
     transaction.create("verification", verification)
     transaction.create("allocation", entry)
-    student = Student(PK=keys.student(session.student_id), SK=keys.PROFILE)
+    taking, unheld = open_session.take(transaction, student, session.session_id)
+    profile = Student(PK=student.PK, SK=keys.PROFILE)
     metadata: Any = Student.metadata
     counting = [
         metadata.total_sessions.set(metadata.total_sessions + 1),
         metadata.updated_at.set(session.start),
     ]
-    transaction.update("consent", student, counting, Student.may_start())
-    _count(transaction, tally, condition.arm)
+    transaction.update("student", profile, counting + taking, Student.may_start() & unheld)
     return transaction
 
 

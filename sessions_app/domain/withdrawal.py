@@ -9,7 +9,7 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from . import audit, keys
+from . import audit, keys, open_session
 from .audit import Actor
 from .models import ConsentEvent, DirectoryEntry, Session, Student
 from .models.transaction import Busy, Refused, Transaction
@@ -113,6 +113,7 @@ def close(session_id: str, *, now: datetime) -> None:
         transaction = Transaction()
         actions = run.stage_done(now=now, state="withdrawn", **run.ending(now))
         transaction.update("session", run.session, actions, unchanged)
+        open_session.close(transaction, run.session)
         try:
             transaction.commit()
         except Refused:

@@ -15,11 +15,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from pynamodb.exceptions import PynamoDBException
 
-from .. import qr, sites, study
+from .. import qr, sites, story, study
 from ..access import actor, allow, roles_of
-from ..domain import consent, keys, location, starting
+from ..domain import consent, keys, location, open_session, starting
 from ..domain.content import Location
-from ..domain.models import DirectoryEntry, Student
+from ..domain.models import DirectoryEntry, Session, Student
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run
 from ..run_forms import StepForm, set_choices
@@ -170,9 +170,20 @@ def _who(request: HttpRequest, form: forms.Form, status: int = 200) -> HttpRespo
 def _check(
     request: HttpRequest, student: Student, place: Location, form: forms.Form, status: int = 200
 ) -> HttpResponse:
-    obstacle = consent.obstacle(student)
-    context = {"form": form, "student": student, "place": place, "obstacle": obstacle}
+    context: dict[str, Any] = {"form": form, "student": student, "place": place}
+    context["obstacle"] = consent.obstacle(student)
+    if status != 503:  # the store is away: what was filled in stays, and nothing more is read
+        context |= _open_session(student)
     return render(request, "sessions/check.html", context, status=status)
+
+
+def _open_session(student: Student) -> dict[str, Any]:
+    """The session that the student is in, which has to end before another can start."""
+    session = open_session.find(student, Session.of_student(student.student_id))
+    if session is None:
+        return {}
+    run = Run.load(session.session_id)
+    return {"open": run, "progress": story.exact_progress(run)}
 
 
 def _start(request: HttpRequest, student: Student, place: Location) -> HttpResponse:
@@ -193,6 +204,9 @@ def _start(request: HttpRequest, student: Student, place: Location) -> HttpRespo
     except ConsentNotInForce as fault:
         form.add_error(None, f"The session was not started and nothing was stored. {fault}")
         return _check(request, student, place, form, 403)
+    except open_session.AlreadyOpen:
+        form.add_error(None, "The session was not started and nothing was stored.")
+        return _check(request, student, place, form, 409)
     except (Busy, PynamoDBException):
         form.add_error(
             None, "The session was not started: the store did not answer. Nothing is lost; try again."

@@ -15,7 +15,7 @@ from typing import Any
 from sessions_app.domain import dialogue, ending, keys, onboarding, playing, running, starting
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.content import ConsentForm, load
-from sessions_app.domain.models import Student
+from sessions_app.domain.models import Session, Student
 from sessions_app.domain.run import Run
 from sessions_app.domain.tutor import Tutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
@@ -119,6 +119,18 @@ def start_in(code: str, student: Student | None = None, **changes: Any) -> Run:
     override = starting.Override(condition=condition, reason="a test")
     told: dict[str, Any] = {"by": ADMIN, "override": override, **changes}
     return start(student or enrol(), condition.location, **told)
+
+
+def start_beside(student: Student, code: str = "L4-I3-S", **changes: Any) -> Run:
+    """A session beside the open ones of the student, as other clients can leave them."""
+    others = [item for item in Session.of_student(student.student_id) if isinstance(item, Session)]
+    others = [session for session in others if session.is_open]
+    for session in others:
+        session.update(actions=[Session.state.set("abandoned")])
+    run = start_in(code, student, **changes)
+    for session in others:
+        session.update(actions=[Session.state.set("running")])
+    return run
 
 
 @dataclass

@@ -21,7 +21,7 @@ from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
 from sessions_app.domain.starting import StudentNotFound
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 from socratic_site.engine import REGION
-from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant, at_once, enrol, start, start_in
+from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant, at_once, enrol, start, start_beside, start_in
 
 Everything = Callable[[], list[dict[str, Any]]]
 LATER = NOON + timedelta(hours=2)
@@ -104,7 +104,7 @@ def test_statistics_follow_by_what_the_stream_tells(table: str) -> None:
 def test_an_erasure_under_a_running_session_wins(table: str, everything: Everything) -> None:
     """Race: two sessions answer while everything goes; nothing is stored behind the eraser's back."""
     student = somebody()
-    participants = [Participant(start(student, now=NOON + timedelta(minutes=n))) for n in range(2)]
+    participants = [Participant(start_beside(student, now=NOON + timedelta(minutes=n))) for n in range(2)]
 
     def act(number: int) -> Any:
         if number == 2:
@@ -131,7 +131,7 @@ def test_two_erasers_at_once_leave_one_tombstone_that_counts_once(table: str) ->
 
 def test_an_erasure_broken_off_goes_on_where_it_was(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     student = somebody()
-    runs = [start(student, now=NOON + timedelta(minutes=n)) for n in range(3)]
+    runs = [start_beside(student, now=NOON + timedelta(minutes=n)) for n in range(3)]
     real, gone = erasure._erase_session, []
 
     def breaks(session: Session) -> None:

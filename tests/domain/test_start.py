@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys, starting
+from sessions_app.domain import ending, keys, starting
 from sessions_app.domain.models import InvalidField, Student
 from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
 
@@ -17,6 +17,10 @@ Everything = Callable[[], list[dict[str, Any]]]
 
 def sessions_of(student: Student) -> int:
     return int(Student.by_id(student.student_id).metadata.total_sessions)
+
+
+def stopped(student: Student, **changes: Any) -> Run:
+    return ending.stop(start(student, **changes), by=FACILITATOR, now=NOON)
 
 
 def change_consent(raw: Any, student: Student, **flags: Any) -> None:
@@ -164,7 +168,7 @@ def test_a_student_is_never_given_a_condition_again_while_others_are_left(table:
     for _ in range(3):
         start(enrol())  # the balance alone would lead elsewhere
     student = enrol()
-    codes = [start(student, choose=random.Random(3).choice).session.condition.code for _ in range(6)]
+    codes = [stopped(student, choose=random.Random(3).choice).session.condition.code for _ in range(6)]
     assert len(set(codes)) == 6
     assert start(student).session.condition.code in codes
 

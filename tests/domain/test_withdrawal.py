@@ -14,7 +14,17 @@ from sessions_app.domain.run import ConsentNotInForce, Run, SessionClosed
 from sessions_app.domain.starting import StudentNotFound
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 from sessions_app.domain.withdrawal import withdraw
-from tests.domain.cast import FACILITATOR, NOON, PACKAGE, Participant, at_once, enrol, start, start_in
+from tests.domain.cast import (
+    FACILITATOR,
+    NOON,
+    PACKAGE,
+    Participant,
+    at_once,
+    enrol,
+    start,
+    start_beside,
+    start_in,
+)
 
 Items = Callable[..., list[dict[str, Any]]]
 LATER = NOON + timedelta(hours=1)
@@ -142,7 +152,7 @@ def test_a_score_that_comes_after_the_no_is_thrown_away(table: str) -> None:
 def test_a_session_under_way_collects_nothing_after_the_withdrawal_returned(table: str) -> None:
     """Race: students answer as fast as they can while the family's no is stored."""
     student = enrol()
-    participants = [Participant(start(student, now=NOON + timedelta(minutes=n))) for n in range(3)]
+    participants = [Participant(start_beside(student, now=NOON + timedelta(minutes=n))) for n in range(3)]
 
     def act(number: int) -> Any:
         if number == len(participants):

@@ -13,7 +13,7 @@ from django.test import Client
 from sessions_app import story, study
 from sessions_app.domain import keys
 from sessions_app.domain.models import Item, Session
-from tests.domain.cast import NOON, Participant, enrol, start_in
+from tests.domain.cast import NOON, Participant, enrol, start_beside, start_in
 from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def pages(client: Client, address: str) -> list[list[str]]:
 
 
 def begun(code: str = "L4-I3-S", *, at: datetime = NOON, student: Any = None) -> str:
-    return start_in(code, student, now=at).id
+    return (start_beside(student, code, now=at) if student else start_in(code, now=at)).id
 
 
 def in_a_row(pages: list[list[str]]) -> list[str]:
@@ -129,8 +129,7 @@ def test_a_day_in_utc_is_one_query(client: Client, settings: Any, requests_made:
 
 
 def many(count: int, step: timedelta, code: str = "L4-I3-S") -> list[str]:
-    student = enrol()
-    return [begun(code, at=NOON + n * step, student=student) for n in range(count)]
+    return [begun(code, at=NOON + n * step) for n in range(count)]
 
 
 @pytest.mark.parametrize("query", ["place=home", "condition=L4-I3-S", "type=static"])

@@ -16,7 +16,7 @@ from sessions_app.domain import keys, location
 from sessions_app.domain.models import AllocationEntry, LocationVerification, Session, Student
 from sessions_app.domain.run import Run
 from tests.journeys.bot import Bot, Page
-from tests.journeys.cast import enrolled, items_of, signed_in, store_away, withdraw
+from tests.journeys.cast import brought_to, close, enrolled, items_of, signed_in, store_away, withdraw
 
 pytestmark = pytest.mark.django_db
 
@@ -352,11 +352,37 @@ def test_the_same_form_sent_twice_starts_one_session(bot: Bot, student: Student)
     assert Student.by_id(student.student_id).metadata.total_sessions == 1
 
 
-def test_two_forms_start_two_sessions(bot: Bot, student: Student) -> None:
+def test_the_next_session_has_another_condition(bot: Bot, student: Student) -> None:
     for _ in range(2):
-        started(bot.post(check(bot, student, "home"), "start", at_home="on"))
+        close(started(bot.post(check(bot, student, "home"), "start", at_home="on")))
     codes = {one.experimental_condition.condition_code for one in sessions_of(student)}
     assert len(codes) == 2, "a student is never given the same condition while others are left"
+
+
+def test_an_open_session_is_shown_in_place_of_the_form(bot: Bot, student: Student) -> None:
+    run = brought_to(started(bot.post(check(bot, student, "home"), "start", at_home="on")), "baseline/4")
+    page = check(bot, student, "on-site")
+    since = run.session.start.astimezone(study.zone()).strftime("%H:%M")
+    assert f"This student has a session at step 4 since {since}" in page.text
+    assert [form for form in page.forms if form.id == "start"] == []
+    assert f'href="/sessions/{run.id}/hand-over/"' in page.html
+    close(run)
+    assert check(bot, student, "on-site").form("start")
+
+
+def test_a_second_form_is_refused_while_a_session_is_open_and_changes_nothing(
+    bot: Bot, student: Student, dynamodb: Any, table: str
+) -> None:
+    first, second = check(bot, student, "home"), check(bot, student, "home")
+    run = started(bot.post(first, "start", at_home="on"))
+    before = items_of(dynamodb, table, run.id)
+    page = bot.post(second, "start", at_home="on")
+    assert page.status == 409
+    assert "The session was not started and nothing was stored." in page.text
+    assert "This student has a session at step 1 since" in page.text
+    assert [session.session_id for session in sessions_of(student)] == [run.id]
+    assert items_of(dynamodb, table, run.id) == before
+    assert Student.by_id(student.student_id).metadata.total_sessions == 1
 
 
 @pytest.mark.parametrize("id", ["", "not-a-uuid", "../x", "' OR 1=1"])
@@ -393,7 +419,9 @@ def test_an_ipv6_address_is_cut_to_its_site(table: str, student: Student) -> Non
 def test_hostile_reasons_are_stored_as_text(bot: Bot, student: Student) -> None:
     reason = "<script>alert(1)</script> \u202e🏭"
     page = bot.post(check(bot, student, "classroom"), "start", vouch="on", vouch_reason=reason)
-    assert verification(started(page)).verification.override_reason == reason
+    run = started(page)
+    assert verification(run).verification.override_reason == reason
+    close(run)
     page = bot.post(check(bot, student, "classroom"), "start", vouch_reason=reason, place_code=reason)
     assert page.status == 422
     assert "<script>alert" not in page.html

@@ -137,6 +137,19 @@ class Session(Item, discriminator="session"):
     def start(self) -> datetime:
         return self.timeline.session_start
 
+    @property
+    def is_open(self) -> bool:
+        """Other clients write no `state`: their sessions are open until they are completed."""
+        return self.state in (None, "running") and not self.completion_status.completed
+
+    @classmethod
+    def still_open(cls) -> Any:
+        """Condition: the session is there and open, the same rule as `is_open`."""
+        state: Any = cls.state
+        completed: Any = cls.completion_status.completed
+        running = state.does_not_exist() | (state == "running")
+        return Item.PK.exists() & running & (completed.does_not_exist() | (completed == False))  # noqa: E712
+
     @classmethod
     def whole(cls, session_id: str) -> list[Item]:
         """Access pattern 1: everything of a session in one consistent query."""

@@ -120,6 +120,7 @@ class ProfileMetadata(Map):
     conditions_completed = TextList()
     created_by = Text(null=True)
     simulated = Flag(null=True)
+    open_session = Text(null=True)
 
 
 class Student(Item, discriminator="student_profile"):
