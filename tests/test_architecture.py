@@ -124,7 +124,7 @@ def test_data_frames_stay_out_of_the_session_pages() -> None:
 
 
 def test_a_session_page_loads_neither_data_frames_nor_the_sdk() -> None:
-    names = ", ".join(repr(name) for name in (*HEAVY[:4], "anthropic", "analytics_app.frames"))
+    names = ", ".join(repr(name) for name in (*HEAVY[:4], "anthropic", "analytics_app.dashboards.analysis"))
     program = (
         "import django; django.setup(); import sessions_app.urls, sys; "
         f"print([name for name in ({names}) if name in sys.modules])"
