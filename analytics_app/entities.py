@@ -531,7 +531,16 @@ ENTITIES: Final[tuple[Entity, ...]] = (
 # in the making lives for seconds.
 LEFT_OUT: Final = frozenset(
     {
-        *("school", "audit_entry", "audit_seal", "audit_head", "tombstone", "form_text", "renewal_decision"),
+        *(
+            "school",
+            "audit_entry",
+            "audit_reason",
+            "audit_seal",
+            "audit_head",
+            "tombstone",
+            "form_text",
+            "renewal_decision",
+        ),
         *("spending", "tutor_health", "question_making", "export_job"),
     }
 )

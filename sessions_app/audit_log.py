@@ -19,7 +19,7 @@ from django.core.exceptions import ValidationError
 from . import paging, story, study
 from .access import ROLES
 from .domain import keys
-from .domain.models import AuditEntry, AuditSeal, DirectoryEntry, Item, Student
+from .domain.models import AuditEntry, AuditReason, AuditSeal, DirectoryEntry, Item, Student
 from .domain.models.audit import ACTIONS
 from .domain.seals import Standing, days_from
 
@@ -178,31 +178,46 @@ def _condition(told: dict[str, Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`sequence` is None while the entry is not sealed; `changes` are (name, before, after)."""
+    """`sequence` is None while the entry is not sealed; `changes` are (name, before, after).
+
+    `reason_gone` says why a reason that was given is not shown, or is not to be trusted.
+    """
 
     entry: AuditEntry
     what: str
     student_code: str
     changes: tuple[tuple[str, str, str], ...]
     reason: str
+    reason_gone: str
     held_back: bool
     sequence: int | None
 
 
 def rows(entries: Iterable[Item], roles: frozenset[str]) -> list[Row]:
-    """Of at most 50 entries: one request more, for their seals and the codes of their students."""
+    """Of at most 50 entries: one or two requests more, for their seals, reasons and the codes of students."""
     listed = [item for item in entries if isinstance(item, AuditEntry)]
     if not listed:
         return []
     wanted = [(entry.PK, keys.seal(entry.SK)) for entry in listed]
     wanted += sorted({(keys.student(entry.student_id), keys.PROFILE) for entry in listed if entry.student_id})
+    wanted += [entry.reason_key for entry in listed if entry.reason_sha256]
     found = list(Item.batch_get(wanted, consistent_read=True))
     sealed = {(item.PK, item.entry_key): int(item.sequence) for item in found if isinstance(item, AuditSeal)}
     codes = {item.student_id: item.student_code or "" for item in found if isinstance(item, Student)}
-    return [_row(entry, roles, codes, sealed.get((entry.PK, entry.SK))) for entry in listed]
+    reasons = {item.entry_id: item for item in found if isinstance(item, AuditReason)}
+    return [
+        _row(entry, roles, codes, reasons.get(entry.entry_id), sealed.get((entry.PK, entry.SK)))
+        for entry in listed
+    ]
 
 
-def _row(entry: AuditEntry, roles: frozenset[str], codes: dict[str, str], sequence: int | None) -> Row:
+def _row(
+    entry: AuditEntry,
+    roles: frozenset[str],
+    codes: dict[str, str],
+    reason: AuditReason | None,
+    sequence: int | None,
+) -> Row:
     held_back = entry.action in HELD_BACK and "admin" not in roles
     old, new = ({}, {}) if held_back else (entry.old or {}, entry.new or {})
     return Row(
@@ -210,10 +225,21 @@ def _row(entry: AuditEntry, roles: frozenset[str], codes: dict[str, str], sequen
         what=WORDS.get(entry.action, entry.action),
         student_code=codes.get(entry.student_id or "", ""),
         changes=tuple((name, old.get(name, ""), new.get(name, "")) for name in sorted({**old, **new})),
-        reason="" if held_back else entry.reason or "",
+        reason="" if held_back else (reason.reason if reason else entry.reason) or "",
+        reason_gone="" if held_back else _reason_gone(entry, reason, is_erased=entry.student_id not in codes),
         held_back=held_back,
         sequence=sequence,
     )
+
+
+def _reason_gone(entry: AuditEntry, reason: AuditReason | None, *, is_erased: bool) -> str:
+    if not entry.reason_sha256:
+        return ""
+    if reason is None:
+        if entry.student_id and is_erased:
+            return "A reason was given. It was erased with the student's data."
+        return "A reason was given. It is missing, although nobody erased it."
+    return "" if reason.digest() == entry.reason_sha256 else "The reason is not the one that was sealed."
 
 
 # --- how the seals stand
@@ -294,6 +320,6 @@ def _cells(row: Row) -> tuple[object, ...]:
         entry.subject or "",
         "; ".join(f"{name}: {old}" for name, old, _ in row.changes if old),
         "; ".join(f"{name}: {new}" for name, _, new in row.changes if new),
-        row.reason,
+        row.reason or row.reason_gone,
         row.sequence or "",
     )

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from sessions_app import staff
+from tests.domain.cast import reason_of
 from tests.journeys.cast import started
 from tests.test_signin import account, entry
 
@@ -41,7 +42,7 @@ def test_after_that_the_page_leads_to_the_login_page_and_back(client: Client) ->
     age(client, minutes=61)
     assert client.get("/students/?page=2")["Location"] == "/login/?next=/students/%3Fpage%3D2"
     assert "nothing happened here for 60 minutes" in client.get("/login/").content.decode()
-    assert entry("sign_out").reason == "nothing happened here for 60 minutes"
+    assert reason_of(entry("sign_out")) == "nothing happened here for 60 minutes"
 
 
 @pytest.mark.parametrize("role", ["researcher", "irb", "admin"])

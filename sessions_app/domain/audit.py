@@ -1,7 +1,7 @@
 """What staff do is told in the table: in the transaction of the change, or by itself where nothing changes.
 
 What a participant answers is a record of its own and is not repeated here. No entry holds an answer, a
-position, a token, a password, or a person's name other than the account that acted.
+position, a token, a password, free text, or a person's name other than the account that acted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .models.audit import AuditEntry
+from .models.audit import AuditEntry, AuditReason
 from .models.base import Item
 from .models.transaction import Transaction
 
@@ -38,7 +38,6 @@ def entry(
     subject: str | None = None,
     old: Mapping[str, Any] | None = None,
     new: Mapping[str, Any] | None = None,
-    reason: str | None = None,
 ) -> AuditEntry:
     """An entry not yet stored. `old` and `new` name what changed; None and absent are the same."""
     return AuditEntry.new_entry(
@@ -50,25 +49,36 @@ def entry(
         student_id=student_id,
         session_id=session_id,
         subject=subject,
-        old=_told(old),
-        new=_told(new),
-        reason=reason,
+        old=_texts(old),
+        new=_texts(new),
     )
 
 
-def _told(facts: Mapping[str, Any] | None) -> dict[str, str]:
+def _texts(facts: Mapping[str, Any] | None) -> dict[str, str]:
     return {name: str(value) for name, value in (facts or {}).items() if value is not None}
 
 
-def note(transaction: Transaction, action: str, **told: Any) -> None:
-    """Write the entry with the change: both are stored, or neither. Takes what `entry` takes."""
-    transaction.create("audit", entry(action, **told))
+def note(transaction: Transaction, action: str, *, reason: str | None = None, **details: Any) -> None:
+    """Write the entry with the change: both are stored, or neither. Takes what `entry` takes.
+
+    `reason` is free text and may name a person: it becomes an item of its own, for which the entry holds a
+    digest, so that it can be erased while the entry and its seal stay.
+    """
+    made = entry(action, **details)
+    if reason:
+        transaction.create("reason", AuditReason.new_reason(made, reason))
+    transaction.create("audit", made)
 
 
-def record(action: str, **told: Any) -> None:
+def record(action: str, *, reason: str | None = None, **details: Any) -> None:
     """Write an entry by itself, where the table holds no change: a view, an export, a sign-in.
 
-    Takes what `entry` takes. Raises InvalidField, or PynamoDB's error when the table cannot be reached:
+    Takes what `note` takes. Raises InvalidField, Busy, or PynamoDB's error when the table cannot be reached:
     what is to be audited must then not happen.
     """
-    entry(action, **told).save(condition=Item.PK.does_not_exist())
+    if reason:
+        transaction = Transaction()
+        note(transaction, action, reason=reason, **details)
+        transaction.commit()
+    else:
+        entry(action, **details).save(condition=Item.PK.does_not_exist())

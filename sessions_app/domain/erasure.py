@@ -8,12 +8,12 @@ writers added must go too. Statistics follow by the stream, like any change of a
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
 from . import audit, keys
@@ -41,6 +41,7 @@ def erase(
 ) -> Tombstone:
     """Erase a student; erased before, it gives back the tombstone.
 
+    `reason` is free text and may name somebody: it stands with the withdrawal until the data are gone.
     `wait` is for an index that lags. Raises StudentNotFound, NotAllFound, Busy.
     """
     student = _still_there(student_id)
@@ -55,7 +56,7 @@ def erase(
     bury(student_id, by=by, now=now)
     _erase_sessions(student_id, int(student.metadata.total_sessions) if student else 0, wait)
     items = _erase_rest(student_id, student)
-    return _ended(student_id, student, items, by, reason, now)
+    return _ended(student_id, student, items, by, now)
 
 
 def _still_there(student_id: str) -> Student | None:
@@ -124,17 +125,27 @@ def _more(**counts: int) -> list[Action]:
 
 
 def _forget_allocation(session: Session) -> None:
-    """The log of allocations stays whole, for the flow diagram; it only forgets whose session it was."""
+    """The log keeps its length, for the flow diagram: an entry without ids takes the old one's place."""
     location = session.experimental_condition.location
-    entry = AllocationEntry(
-        PK=keys.allocation(location), SK=keys.allocation_entry(session.start, session.session_id)
-    )
-    forgetting: list[Action] = [AllocationEntry.student_id.remove()]
+    sort_key = keys.allocation_entry(session.start, session.session_id)
     try:
-        entry.update(actions=forgetting, condition=Item.PK.exists())
-    except UpdateError as fault:
-        if fault.cause_response_code != "ConditionalCheckFailedException":
-            raise  # a session that other software wrote has no entry
+        entry = AllocationEntry.get(keys.allocation(location), sort_key, consistent_read=True)
+    except AllocationEntry.DoesNotExist:
+        return  # forgotten before, or a session that other software wrote
+    transaction = Transaction()
+    transaction.delete("entry", entry)
+    nameless = AllocationEntry.new(
+        location=location,
+        session_id=f"erased-{uuid.uuid4().hex}",
+        at=entry.at,
+        condition_code=entry.condition_code,
+        method=entry.method,
+        by=entry.by,
+        candidates=entry.candidates,
+    )
+    transaction.create("nameless", nameless)
+    with suppress(Refused):  # another eraser was faster
+        transaction.commit()
 
 
 def _tasks(session_id: str) -> list[GradingTask]:
@@ -153,9 +164,7 @@ def _erase_rest(student_id: str, student: Student | None) -> int:
     return len(rest)
 
 
-def _ended(
-    student_id: str, student: Student | None, items: int, by: Actor, reason: str | None, now: datetime
-) -> Tombstone:
+def _ended(student_id: str, student: Student | None, items: int, by: Actor, now: datetime) -> Tombstone:
     transaction = Transaction()
     if student is not None:
         transaction.delete("profile", student)
@@ -164,7 +173,7 @@ def _ended(
     if student is not None:
         actions.append(Tombstone.exports.set(_exports_since(student.metadata.created_at)))
     transaction.update("tombstone", Tombstone(PK=keys.TOMBSTONES, SK=student_id), actions)
-    audit.note(transaction, "student.erase", by=by, now=now, student_id=student_id, reason=reason)
+    audit.note(transaction, "student.erase", by=by, now=now, student_id=student_id)
     with suppress(Refused):  # the same erasure, done by somebody else at this moment
         transaction.commit()
     tombstone = Tombstone.of_student(student_id)

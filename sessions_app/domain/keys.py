@@ -36,6 +36,8 @@ CALL_PREFIX: Final = "CALL#"
 REVIEW_PREFIX: Final = "REVIEW#"
 AUDIT_PREFIX: Final = "AUDIT#"
 SEAL_PREFIX: Final = "SEAL#"
+REASON_PREFIX: Final = "REASON#"
+REASONS: Final = "REASONS"
 
 SCHOOL_PREFIX: Final = "SCHOOL#"
 STUDENT_DIRECTORY: Final = "DIRECTORY#students"
@@ -368,6 +370,11 @@ def audit_of_student(at: datetime) -> str:
 def seal(entry_key: str) -> str:
     """Beside the entry that it seals, whose sort key it holds: an entry is sealed once."""
     return f"{SEAL_PREFIX}{entry_key}"
+
+
+def reason(entry_key: str) -> str:
+    """The sort key of the free text that belongs to an audit entry."""
+    return f"{REASON_PREFIX}{entry_key}"
 
 
 def audit_date(partition: str) -> date:

@@ -15,7 +15,7 @@ from typing import Any
 from sessions_app.domain import dialogue, ending, keys, onboarding, playing, running, starting
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.content import ConsentForm, load
-from sessions_app.domain.models import Session, Student
+from sessions_app.domain.models import AuditEntry, AuditReason, Session, Student
 from sessions_app.domain.run import Run
 from sessions_app.domain.tutor import Tutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
@@ -265,6 +265,17 @@ class Participant:
 def survey_answers() -> dict[str, Any]:
     values = {"rating": 4, "yes_no": True, "choice": "dynamic", "text": "fine"}
     return {group.name: {each.name: values[each.kind] for each in group.fields} for group in PACKAGE.survey}
+
+
+def reason_of(entry: AuditEntry | dict[str, Any]) -> str:
+    """The free text that lies beside an entry of the audit log; an empty text where none was given."""
+    stored = entry if isinstance(entry, AuditEntry) else AuditEntry.get(entry["PK"], entry["SK"])
+    assert stored.reason is None
+    if stored.reason_sha256 is None:
+        return ""
+    reason = AuditReason.get(*stored.reason_key, consistent_read=True)
+    assert reason.digest() == stored.reason_sha256
+    return str(reason.reason)
 
 
 def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:

@@ -33,6 +33,7 @@ from tests.domain.cast import (
     agreements,
     at_once,
     enrol,
+    reason_of,
     start,
     with_new_form,
 )
@@ -214,7 +215,7 @@ def test_a_returned_consent_is_told_with_its_reason(table: str, stored: Items) -
     )
     (entry,) = stored(keys.audit_day(NOON.date()))
     assert (entry["old"], entry["new"]) == ({"review": "awaiting"}, {"review": "returned"})
-    assert entry["reason"] == "the signature is missing"
+    assert reason_of(entry) == "the signature is missing"
 
 
 @pytest.mark.parametrize("reason", ["", "   "])

@@ -12,9 +12,20 @@ from django.core.management import CommandError, call_command
 
 from analytics_app import recount, rollups
 from sessions_app import study
-from sessions_app.domain import audit, erasure, grading, keys, models, onboarding
+from sessions_app.domain import (
+    audit,
+    chain,
+    ending,
+    erasure,
+    grading,
+    keys,
+    models,
+    onboarding,
+    seals,
+    starting,
+)
 from sessions_app.domain import table as tables
-from sessions_app.domain.models import AuditEntry, GradingTask, Item, Session, Student, Tombstone
+from sessions_app.domain.models import AuditEntry, AuditHead, GradingTask, Item, Session, Student, Tombstone
 from sessions_app.domain.models.audit import Unchangeable
 from sessions_app.domain.models.statistics import CountedStudent
 from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
@@ -76,9 +87,7 @@ def test_nothing_is_left_of_a_student_but_the_tombstone_and_the_log(
         rollups.apply(session_id, now=LATER, lost=lost)
 
     needles = (student.student_id, done.run.id, running.id, str(student.student_code), SECRET_ANSWER)
-    kept = {"audit_entry", "tombstone", "allocation"}
-    assert left_of(everything, *needles) == kept
-    assert left_of(everything, student.student_id) == kept - {"allocation"}
+    assert left_of(everything, *needles) == {"audit_entry", "tombstone"}
     assert left_of(everything, SECRET_SCHOOL) == {"school"}  # a school is no person
     assert (tombstone.state, tombstone.sessions) == ("erased", 2)
     assert tombstone.items > 15
@@ -118,7 +127,7 @@ def test_an_erasure_under_a_running_session_wins(table: str, everything: Everyth
     refusals = (ConsentNotInForce, SessionNotFound)
     assert all(other == "finished" or isinstance(other, refusals) for other in others), others
     ids = [participant.run.id for participant in participants]
-    assert left_of(everything, *ids) <= {"audit_entry", "allocation"}
+    assert left_of(everything, *ids) <= {"audit_entry"}
 
 
 def test_two_erasers_at_once_leave_one_tombstone_that_counts_once(table: str) -> None:
@@ -191,12 +200,32 @@ def test_exports_made_meanwhile_are_listed_for_destruction(table: str) -> None:
     assert erase(student.student_id).exports == ["2026-03-03T17:00:00Z consent.csv by admin"]
 
 
-def test_it_is_told_who_erased_and_why_in_the_order_of_things(table: str) -> None:
+def test_the_log_names_who_erased_and_keeps_no_reason(table: str, everything: Everything) -> None:
     student = somebody()
+    erase(student.student_id, reason="Zora's mother called")
+    written = [entry for entry in AuditEntry.on_day(LATER.date()) if isinstance(entry, AuditEntry)]
+    assert {entry.action for entry in written} == {"consent.withdraw", "student.erase"}
+    assert {entry.by for entry in written} == {"admin"}
+    assert left_of(everything, "Zora") == set()
+
+
+def test_reasons_go_with_the_student_and_the_sealed_log_stays_whole(
+    table: str, everything: Everything
+) -> None:
+    student, other = somebody(), somebody()
+    for each in (student, other):
+        ending.stop(start(each), by=ADMIN, now=NOON, reason=f"Zora hit {each.student_code}")
+    override = starting.Override(condition=keys.Condition.from_code("L4-I1-S"), reason="Zora asked for it")
+    start(student, now=NOON + timedelta(minutes=9), override=override, by=ADMIN)
+    days = [NOON.date() - timedelta(days=3), NOON.date()]
+    seals.sweep(days, now=LATER)
+
     erase(student.student_id)
-    told = [entry for entry in AuditEntry.on_day(LATER.date()) if isinstance(entry, AuditEntry)]
-    assert {entry.action for entry in told} == {"consent.withdraw", "student.erase"}
-    assert {(entry.by, entry.reason) for entry in told} == {("admin", "asked to")}
+
+    assert left_of(everything, "Zora") == {"audit_reason"}  # that of the other student
+    assert left_of(everything, f"Zora hit {student.student_code}", "asked for it") == set()
+    seals.sweep(days, now=LATER)
+    assert list(chain.Walk(head=AuditHead.read(), anchor=None).faults(days)) == []
 
 
 def test_nobody_is_erased_who_was_never_there(table: str, everything: Everything) -> None:

@@ -13,11 +13,11 @@ import pytest
 from django.test import Client
 
 from sessions_app import audit_log, spreadsheets, study
-from sessions_app.domain import audit, seals
+from sessions_app.domain import audit, erasure, seals
 from sessions_app.domain.audit import Actor
-from sessions_app.domain.models import AuditEntry
+from sessions_app.domain.models import AuditEntry, AuditReason
 from sessions_app.domain.models.audit import ACTIONS
-from tests.domain.cast import FACILITATOR, NOON, enrol
+from tests.domain.cast import ADMIN, FACILITATOR, NOON, enrol
 from tests.journeys.cast import signed_in, store_away
 
 pytestmark = pytest.mark.django_db
@@ -331,3 +331,42 @@ def test_numbers_of_a_chart_that_cannot_be_told_do_not_leave(admin: Client) -> N
         answer = admin.get("/dashboards/charts/gain_by_condition.csv")
     assert answer.status_code == 503
     assert b"Not exported" in answer.content
+
+
+# --- reasons
+
+
+def reason_item(entry: AuditEntry) -> AuditReason:
+    return AuditReason.get(*entry.reason_key, consistent_read=True)
+
+
+def stopped(student_id: str) -> AuditEntry:
+    audit.record("session.stop", by=FACILITATOR, now=NOON, student_id=student_id, reason="Zora felt ill")
+    (entry,) = (each for each in AuditEntry.on_day(NOON.date()) if isinstance(each, AuditEntry))
+    return entry
+
+
+def test_no_entry_holds_what_was_typed(irb: Client, shared_table: Any) -> None:
+    stopped(enrol().student_id)
+    assert "Zora felt ill" in text(irb.get("/audit/"))
+    holders = {item["entity_type"] for item in shared_table.scan()["Items"] if "Zora" in str(item)}
+    assert holders == {"audit_reason"}
+
+
+def test_a_reason_that_was_changed_is_not_shown_as_if_it_had_been_sealed(irb: Client) -> None:
+    reason_item(stopped(enrol().student_id)).update(actions=[AuditReason.reason.set("nothing happened")])
+    assert "The reason is not the one that was sealed." in text(irb.get("/audit/"))
+
+
+def test_a_reason_that_is_missing_says_whether_it_was_erased(irb: Client) -> None:
+    reason_item(stopped(enrol().student_id)).delete()
+    assert "It is missing, although nobody erased it." in text(irb.get("/audit/"))
+
+
+def test_a_reason_that_was_erased_says_so(irb: Client) -> None:
+    student = enrol()
+    stopped(student.student_id)
+    erasure.erase(student.student_id, by=ADMIN, now=NOON)
+    page = text(irb.get("/audit/"))
+    assert "A reason was given. It was erased with the student's data." in page
+    assert "Zora" not in page

@@ -2,7 +2,7 @@
 
 from .allocation import AllocationEntry, AllocationTally
 from .assessment import Assessment, AssessmentQuestion
-from .audit import AuditEntry, AuditHead, AuditSeal
+from .audit import AuditEntry, AuditHead, AuditReason, AuditSeal
 from .base import InvalidField, Item, configure, connection
 from .browser import Browser, ParticipantLink
 from .call import Call
@@ -31,6 +31,7 @@ __all__ = [
     "AssessmentQuestion",
     "AuditEntry",
     "AuditHead",
+    "AuditReason",
     "AuditSeal",
     "Browser",
     "Call",

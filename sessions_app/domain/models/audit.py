@@ -1,15 +1,22 @@
 """What staff did, append-only: one item an action; its seal, which chains the items; and the chain's head.
 
+What a person typed as the reason may name somebody, so it is never part of an entry: it lies beside the
+student's other items and can be erased with them. The entry holds only a salted digest of it.
+
 Entry  PK AUDIT#<day>   SK <time>#<id>         GSI2 STUDENT#<id> / AUDIT#<time>, where it is about a student
                                                GSI4 EXPORTS / <time>, where data left the table
 Seal   PK AUDIT#<day>   SK SEAL#<time>#<id>
 Head   PK WORKER#audit  SK HEAD
+Reason PK STUDENT#<id>  SK REASON#<time>#<id>  of an entry about a student
+       PK REASONS       SK REASON#<time>#<id>  of any other entry
 
 Days are UTC. An entry is written in the transaction of the change that it tells, and never touched again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -110,7 +117,13 @@ class AuditEntry(AppendOnly, Item, discriminator="audit_entry"):
     subject = Text(null=True, longest=200)
     old = Facts(null=True)
     new = Facts(null=True)
-    reason = Text(null=True, longest=500)
+    reason = Text(null=True, longest=500)  # only on entries written before reasons had items of their own
+    reason_sha256 = Text(null=True, pattern=SHA256)
+
+    @property
+    def reason_key(self) -> tuple[str, str]:
+        partition = keys.student(self.student_id) if self.student_id else keys.REASONS
+        return partition, keys.reason(self.SK)
 
     @classmethod
     def new_entry(cls, *, entry_id: str, at: datetime, action: str, **attributes: Any) -> AuditEntry:
@@ -155,6 +168,31 @@ class AuditEntry(AppendOnly, Item, discriminator="audit_entry"):
     def exports(cls, since: datetime, **paging: Any) -> ResultIterator[Item]:
         """Every time that data left the table, oldest first."""
         return Item.by_type.query(keys.EXPORTS, keys.stamp(since) <= Item.GSI4SK, **paging)
+
+
+class AuditReason(Item, discriminator="audit_reason"):
+    """The free text of an audit entry. Without the salt nobody can test a guess against the digest."""
+
+    entry_id = Text()
+    reason = Text(longest=500)
+    salt = Text(pattern=SHA256)
+
+    @classmethod
+    def new_reason(cls, entry: AuditEntry, reason: str) -> AuditReason:
+        """The entry gets the digest that vouches for this text."""
+        partition, sort_key = entry.reason_key
+        item = cls(
+            PK=partition,
+            SK=sort_key,
+            entry_id=entry.entry_id,
+            reason=reason,
+            salt=secrets.token_hex(32),
+        )
+        entry.reason_sha256 = item.digest()
+        return item
+
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.salt}:{self.entry_id}:{self.reason}".encode()).hexdigest()
 
 
 class AuditSeal(AppendOnly, Item, discriminator="audit_seal"):

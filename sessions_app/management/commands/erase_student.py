@@ -25,7 +25,10 @@ class Command(BaseCommand):
         what.add_argument("--replay", action="store_true")
         what.add_argument("--expired", action="store_true", help="everybody, once RETENTION_UNTIL has passed")
         parser.add_argument("--tombstones-of", metavar="TABLE")
-        parser.add_argument("--reason", help="kept in the audit log; required with a student")
+        parser.add_argument(
+            "--reason",
+            help="why; it may name somebody, so it is kept until the data are gone and then goes too",
+        )
         parser.add_argument("--by", default="command line", help="who asks for it, for the audit log")
 
     def handle(self, *args: Any, student: str | None, **options: Any) -> None:
@@ -34,7 +37,9 @@ class Command(BaseCommand):
             self.replay(options["tombstones_of"], by)
             return
         if not options["reason"]:
-            raise CommandError("--reason is missing: say why; it is kept in the audit log")
+            raise CommandError(
+                "--reason is missing: say why; it stands with the withdrawal until the data are gone"
+            )
         for one in [student] if student else self.everybody():
             self.tell(self.erase(one, by, options["reason"]))
 
