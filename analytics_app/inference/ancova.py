@@ -1,7 +1,7 @@
 """The study's main analysis: final score on baseline with location, interval and type, and what follows.
 
-Sessions come as a frame with one row each (see `dashboards.analysis`). Scores are in percent of the points, so
-sums, differences and adjusted means are in percentage points. docs/statistics.md explains the choices made here.
+Sessions come as a frame with one row each (see `dashboards.analysis`). Scores are in percent of the points,
+so sums, differences and adjusted means are in percentage points. docs/statistics.md explains the choices.
 """
 
 from __future__ import annotations
