@@ -29,6 +29,8 @@ FLAG_MEANINGS = {
     "late_sync": "Answers were kept on the device for a while and reached the store late.",
     "human_regraded": "A person scored an answer; that score counts before the model's.",
     "condition_override": "The condition was set by a person with a reason, not drawn.",
+    "duplicate": "A part is stored more than once. The first complete one counts; the others are shown.",
+    "naive_timestamp": "A timestamp was stored without a time zone. It is read as UTC.",
 }
 METHODS = {
     "GPS": "GPS",

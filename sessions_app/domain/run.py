@@ -30,6 +30,7 @@ from .models import (
     Session,
     Student,
 )
+from .models.assessment import MIDPOINT
 from .models.transaction import Refused, Transaction
 from .tutor.values import Payer
 
@@ -41,6 +42,10 @@ LONGEST_ANSWER = 10_000
 
 class SessionNotFound(LookupError):
     """No session has this id."""
+
+
+class SessionUnreadable(SessionNotFound):
+    """There is such a session, but not enough of it can be read; the message says why."""
 
 
 class SessionClosed(Exception):
@@ -84,7 +89,11 @@ class DifferentAnswer(Exception):
 
 @dataclass(slots=True)
 class Run:
-    """Everything of one session, as one query gave it."""
+    """Everything of one session, as one query gave it.
+
+    Where other clients stored a part twice, the first complete assessment of a kind counts, and the first
+    intervention of a segment; the others are `duplicates`. Parts that cannot be read are `unreadable`.
+    """
 
     session: Session
     verification: LocationVerification | None = None
@@ -98,6 +107,9 @@ class Run:
     browsers: list[Browser] = field(default_factory=list)
     links: list[ParticipantLink] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    duplicates: list[Assessment | Intervention] = field(default_factory=list)
+    midpoints: list[Assessment] = field(default_factory=list)
+    unreadable: list[Item] = field(default_factory=list)
 
     @classmethod
     def load(cls, session_id: str) -> Run:
@@ -109,25 +121,39 @@ class Run:
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> Run:
-        items = list(items)
+        """Raises SessionNotFound, SessionUnreadable."""
+        items = sorted(items, key=lambda item: str(item.SK))
         session = next((item for item in items if isinstance(item, Session)), None)
         if session is None:
             raise SessionNotFound("no session among the items")
+        if not session.is_readable:
+            raise SessionUnreadable(session.unreadable_reason)
         run = cls(session)
         for item in items:
             run._take(item)
+        if run.duplicates:
+            session.raise_flag("duplicate")
+        if any(item.has_naive_timestamp for item in items):
+            session.raise_flag("naive_timestamp")
         return run
 
     def _take(self, item: Item) -> None:
+        if not item.is_readable:
+            self.unreadable.append(item)
+            return
         match item:
             case LocationVerification():
                 self.verification = item
             case ContentDelivery():
                 self.content = item
             case Assessment():
-                self.assessments[item.assessment_metadata.type] = item
+                self._take_assessment(item)
             case Intervention():
-                self.interventions[int(item.intervention_metadata.segment_id)] = item
+                if (
+                    self.interventions.setdefault(int(item.intervention_metadata.segment_id), item)
+                    is not item
+                ):
+                    self.duplicates.append(item)
             case PreparedQuestion():
                 self.prepared[int(item.segment_id)] = item
             case QuestionMaking():
@@ -142,6 +168,20 @@ class Run:
                 self.links.append(item)
             case Call():
                 self.calls.append(item)
+
+    def _take_assessment(self, item: Assessment) -> None:
+        kind = str(item.assessment_metadata.type)
+        if kind == MIDPOINT:
+            self.midpoints.append(item)
+            return
+        counted = self.assessments.get(kind)
+        if counted is None:
+            self.assessments[kind] = item
+        elif item.is_complete and not counted.is_complete:
+            self.assessments[kind] = item
+            self.duplicates.append(counted)
+        else:
+            self.duplicates.append(item)
 
     @property
     def id(self) -> str:
@@ -169,7 +209,10 @@ class Run:
     @property
     def done(self) -> dict[str, int]:
         """Finished steps by stage."""
-        done = {kind: len(record.questions) for kind, record in self.assessments.items()}
+        done = {
+            kind: flow.ITEMS if record.is_complete else len(record.questions)
+            for kind, record in self.assessments.items()
+        }
         done["format"] = int(self.content is not None)
         for tracking in self.content.segment_tracking if self.content else ():
             done[f"segment-{tracking.segment_id}"] = int(tracking.end_time is not None)
@@ -193,7 +236,7 @@ class Run:
 
         It follows from what is stored, so every tab and device computes the same moment.
         """
-        return max(self._moments())
+        return max(filter(None, self._moments()))
 
     def was_left(self, now: datetime | None) -> bool:
         """Whether nothing was given for so long that somebody had gone away, up to `now` if that is asked.
@@ -220,10 +263,11 @@ class Run:
             for told in (q.answer_metadata for q in intervention.questions if q.answer_metadata):
                 yield from given(told.timestamp, told.held_seconds)
 
-    def _moments(self) -> Iterable[datetime]:
+    def _moments(self) -> Iterable[datetime | None]:
+        """Other clients leave some of them out."""
         yield self.session.start
         for assessment in self.assessments.values():
-            yield from (item.answered_at for item in assessment.questions if item.answered_at)
+            yield from (item.answered_at for item in assessment.questions)
         for tracking in self.content.segment_tracking if self.content else ():
             yield tracking.end_time or tracking.start_time
         if self.content:
@@ -237,17 +281,20 @@ class Run:
         """When what was given at this step was stored; None for a step that is not done."""
         if self.done.get(step.stage.name, 0) < step.number:
             return None
-        name, place, segment = step.stage.name, step.number - 1, int(step.stage.segment or 0)
+        name, segment = step.stage.name, int(step.stage.segment or 0)
         at: Any = None
         match step.stage.kind:
             case "baseline" | "final":
-                at = self.assessments[name].questions[place].answered_at
+                # other clients may keep fewer items than were answered
+                items = self.assessments[name].questions[step.number - 1 : step.number]
+                at = items[0].answered_at if items else None
             case "format" if self.content:
                 at = self.content.metadata.created_at
             case "segment" if self.content:
                 at = next(t.end_time for t in self.content.segment_tracking if t.segment_id == segment)
             case "questions":
-                at = self.interventions[segment].questions[place].answer_metadata.timestamp
+                given = self.interventions[segment].questions[step.number - 1].answer_metadata
+                at = given and given.timestamp
             case "survey" if self.survey:
                 at = self.survey.survey_metadata.timestamp
         return at or self.last_moment  # other clients of the table may leave an item without its time
@@ -255,7 +302,7 @@ class Run:
     def stage_start(self, stage: str) -> datetime:
         """When a stage began: its record's start if it has one, else now-latest stored moment."""
         record = self.assessments.get(stage)
-        return record.assessment_metadata.timestamp if record else self.last_moment
+        return (record and record.assessment_metadata.timestamp) or self.last_moment
 
     def step_of(self, stage: str, number: int = 1) -> flow.Step:
         """Raises OutOfStep for a stage that this session's plan has not."""
@@ -274,9 +321,9 @@ class Run:
 
     def ending(self, now: datetime) -> dict[str, Any]:
         """What a session's timeline tells from its end on, for `stage_done`."""
-        played = self.content.engagement_metrics.total_play_time_seconds if self.content else 0
+        played = (self.content.engagement_metrics.total_play_time_seconds or 0) if self.content else 0
         asked: list[float] = [
-            record.intervention_summary.total_duration_seconds
+            record.intervention_summary.total_duration_seconds or 0
             for record in self.interventions.values()
             if record.intervention_summary
         ]
@@ -311,7 +358,7 @@ class Run:
             flags.append("resumed")
         session.metadata.data_quality_flags = known + [f for f in dict.fromkeys(flags) if f not in known]
         session.metadata.updated_at = now
-        session.metadata.version += 1
+        session.metadata.version = (session.metadata.version or 0) + 1
         actions: list[Action] = [Session.metadata.set(session.metadata)]
         for path, value in facts.items():
             actions.append(_assign(session, path.split("__"), value))

@@ -8,6 +8,9 @@ build the same key, and one conditional put wins: there is one baseline and one 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from .. import flow
 from .base import (
     Count,
     Flag,
@@ -26,12 +29,15 @@ from .base import (
 from .review import HumanScoring
 
 TYPES = ("baseline", "final")
+MIDPOINT = "midpoint"
 QUESTION_TYPES = ("multiple_choice", "short_answer")
 DIFFICULTIES = ("easy", "medium", "hard")
 
 
 class AssessmentMetadata(Map):
-    type = Text(choices=TYPES)
+    """`midpoint` ones are written by other clients alone: shown, and used for nothing."""
+
+    type = Text(choices=(*TYPES, MIDPOINT))
     version = Text()
     timestamp = Timestamp()
     duration_seconds = Seconds(null=True)
@@ -112,6 +118,8 @@ class AssessmentRecordMetadata(Map):
 
 
 class Assessment(Item, discriminator="assessment"):
+    ROW_NEEDS: ClassVar = ("assessment_metadata.type",)
+
     session_id = Text()
     student_id = Text()
     assessment_id = Text()
@@ -127,6 +135,12 @@ class Assessment(Item, discriminator="assessment"):
         """Ids of the short answers without points."""
         asked = (each for each in self.questions if each.question_type == "short_answer")
         return [each.question_id for each in asked if each.points_earned is None]
+
+    @property
+    def is_complete(self) -> bool:
+        """Every item is answered. Other clients may keep fewer items than they report."""
+        reported = (self.assessment_results.questions_answered or 0) if self.assessment_results else 0
+        return max(len(self.questions), reported) >= flow.ITEMS
 
     @property
     def is_graded(self) -> bool:

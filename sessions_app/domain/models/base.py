@@ -1,7 +1,8 @@
 """The one table: `Item` with its five indexes, and the attribute types that check what is written.
 
-Every check lives in an attribute's `serialize`, which PynamoDB calls for whole items and for update
-actions alike, so no write can pass it by.
+Writing is strict: every check lives in an attribute's `serialize`, which PynamoDB calls for whole items and
+for update actions alike, so no write can pass it by. Reading is lenient (see `reading.py`): each type has a
+`reader`, quick and exact, and a `salvage` that makes the best of what other clients wrote.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pynamodb.attributes import (
     Attribute,
@@ -23,13 +24,25 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 from pynamodb.connection import Connection
-from pynamodb.constants import MAP, NULL
-from pynamodb.exceptions import AttributeDeserializationError
+from pynamodb.constants import MAP
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 from .. import keys
-from . import retries
+from . import reading, retries
+from .reading import Remark, Report, Unreadable
+
+MAX_NUMBER = 10.0**15
+"""Nothing here is counted or measured beyond it; a float is exact up to there."""
+MAX_DIGITS = 40
+MAX_QUOTED = 60
+STAMP_LENGTH = len("2025-10-23T14:30:00Z")
+ANY_STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?"
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+IDS = {"session_id": keys.SESSION_PREFIX, "student_id": keys.STUDENT_PREFIX}
+"""Ids, each with the beginning of the keys that hold it too."""
+ID = r"[A-Za-z0-9_-]{1,64}"
+"""What an address of the site can hold."""
 
 
 class InvalidField(ValueError):
@@ -64,6 +77,8 @@ class Text(UnicodeAttribute):
         self.choices = tuple(choices) if choices is not None else None
         self.pattern = pattern
         self.longest = longest
+        known = {value: value for value in self.choices or ()}
+        self.reader = known.__getitem__ if known else None
 
     def serialize(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -76,9 +91,31 @@ class Text(UnicodeAttribute):
             raise InvalidField(_path(self), f"is longer than {self.longest} characters")
         return value
 
+    def salvage(self, typed: Mapping[str, Any], path: str, report: Report) -> str:
+        """Choices are known in other casings too, such as `ON_SITE`. Form and length are for writers."""
+        value: str = reading.inner(typed, "S")
+        if self.choices is None or value in self.choices:
+            return value
+        for choice in self.choices:
+            if _plain(choice) == _plain(value):
+                report.adjustments.append((path, f"is {shortened(value)}, read as {choice}"))
+                return choice
+        raise Unreadable(f"is {shortened(value)}, which is not one of {', '.join(self.choices)}")
+
+
+def _plain(choice: str) -> str:
+    return choice.casefold().replace("_", "-").replace(" ", "-")
+
+
+def shortened(value: str) -> str:
+    """A stored text in a message: whatever it is, it takes one short line."""
+    return repr(value if len(value) <= MAX_QUOTED else f"{value[:MAX_QUOTED]}…")
+
 
 class Key(UnicodeAttribute):
     """A key attribute: built in `keys.py`, never empty."""
+
+    reader = None
 
     def serialize(self, value: Any) -> str:
         if not isinstance(value, str) or not value:
@@ -96,6 +133,8 @@ class Number(NumberAttribute):
         self.least = least
         self.most = most
         self.whole = whole
+        self.low = -MAX_NUMBER if least is None else least
+        self.high = MAX_NUMBER if most is None else most
 
     def serialize(self, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -108,10 +147,31 @@ class Number(NumberAttribute):
 
     def deserialize(self, value: str) -> float:
         """Most are counts; they are read here four times as fast."""
-        number: float = int(value) if value.isdecimal() else json.loads(value)
+        number: float = int(value) if value.isdecimal() else self._fraction(value)
+        if self.low <= number <= self.high:
+            return number
+        raise Unreadable(f"is {number:g}, which is not {self._range()}")
+
+    def _fraction(self, value: str) -> float:
+        number = int(value) if value[1:].isdecimal() else float(value)
+        if self.whole and number != int(number):
+            raise Unreadable(f"is {number:g}, which is not a whole number")
+        return number
+
+    def salvage(self, typed: Mapping[str, Any], path: str, report: Report) -> float:
+        """Numbers stored as text are numbers."""
+        if "S" not in typed:
+            return self.deserialize(reading.inner(typed, "N"))
+        text = str(typed["S"]).strip()
+        if len(text) > MAX_DIGITS or not re.fullmatch(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", text, re.ASCII):
+            raise Unreadable(f"is the text {shortened(text)}, not a number")
+        number = self.deserialize(text.lstrip("0") if text.strip("0").isdecimal() else text)
+        report.adjustments.append((path, f"is the text {text!r}, read as a number"))
         return number
 
     def _range(self) -> str:
+        if self.most is None and self.least is None:
+            return f"between {-MAX_NUMBER:g} and {MAX_NUMBER:g}"
         if self.most is None:
             return f"at least {self.least}"
         return f"at most {self.most}" if self.least is None else f"from {self.least} to {self.most}"
@@ -143,6 +203,8 @@ def Quality(**kwargs: Any) -> Number:
 class Flag(BooleanAttribute):
     """True or false, nothing that merely looks like it."""
 
+    reader = None
+
     def serialize(self, value: Any) -> bool:
         if not isinstance(value, bool):
             raise InvalidField(_path(self), f"must be true or false, not {value!r}")
@@ -162,7 +224,25 @@ class Timestamp(Attribute[datetime]):
         return keys.stamp(value)
 
     def deserialize(self, value: str) -> datetime:
-        return self._read(value).astimezone(UTC)
+        """Our own form is read six times as fast as the others."""
+        if len(value) == STAMP_LENGTH and value[-1] == "Z" and value[7] == "-":
+            moment = datetime.fromisoformat(value)
+        else:
+            moment = self._read(value)
+        if FIRST_YEAR <= moment.year <= LAST_YEAR:
+            return moment
+        raise Unreadable(f"is {value}, a year in which nothing was stored")
+
+    def salvage(self, typed: Mapping[str, Any], path: str, report: Report) -> datetime:
+        """Without a zone it is UTC; with another one it is converted."""
+        text = str(reading.inner(typed, "S"))
+        if not re.fullmatch(ANY_STAMP, text, re.ASCII):
+            raise Unreadable(f"is {shortened(text)}, not a timestamp")
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            report.adjustments.append((path, reading.NAIVE))
+            return self.deserialize(f"{moment.isoformat()}+00:00")
+        return self.deserialize(moment.astimezone(UTC).isoformat())
 
     def _read(self, text: str) -> datetime:
         try:
@@ -171,27 +251,16 @@ class Timestamp(Attribute[datetime]):
             raise InvalidField(_path(self), f"is a bad timestamp: {fault}") from None
 
 
-def _take(container: Any, stored: Mapping[str, Any]) -> None:
-    """Known attributes as typed values, unknown ones as they are, in one pass over what is stored.
-
-    PynamoDB passes over all that a class knows, through its descriptors. Here an attribute has one name and
-    no default (a test holds that), so that nothing else is to be done.
-    """
-    known, values = type(container).get_attributes(), container.attribute_values
-    container.unknown = {}
-    for name, typed in stored.items():
-        attribute = known.get(name)
-        if attribute is None:
-            container.unknown[name] = typed
-        elif NULL not in typed:
-            values[name] = attribute.deserialize(attribute.get_value(typed))
-
-
 def _serialized(container: Any, null_check: bool) -> dict[str, Any]:
-    """Known attributes, checked, over the unknown ones that were read with the container."""
+    """Known attributes, checked, over the unknown ones that were read with the container.
+
+    What the stored container lacked, or had in a form that could not be read, stays as it is.
+    """
     values: dict[str, Any] = dict(getattr(container, "unknown", {}))
     for name, attribute in container.get_attributes().items():
         value = getattr(container, name)
+        if name in container.lacking and (value is None or is_empty(value)):
+            continue
         if value is not None:
             values[attribute.attr_name] = {attribute.attr_type: attribute.serialize(value)}
         elif null_check and not attribute.null:
@@ -199,10 +268,22 @@ def _serialized(container: Any, null_check: bool) -> dict[str, Any]:
     return values
 
 
-class Map(MapAttribute[str, Any]):
-    """A nested map with typed attributes that carries along those it does not know."""
+def is_empty(value: Any) -> bool:
+    """Whether it stands in for a map or list that was not there."""
+    if isinstance(value, Map):
+        return not value.unknown and all(is_empty(each) for each in value.attribute_values.values())
+    return isinstance(value, list | dict) and not value
 
+
+class Map(MapAttribute[str, Any]):
+    """A nested map with typed attributes that carries along those it does not know.
+
+    `ALIASES`: other clients' names for attributes, each with ours. `lacking`: what was absent on reading.
+    """
+
+    ALIASES: ClassVar[Mapping[str, str]] = {}
     unknown: dict[str, Any]
+    lacking: frozenset[str] = frozenset()
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)  # type: ignore[no-untyped-call]  # PynamoDB leaves it unannotated
@@ -225,27 +306,62 @@ class Map(MapAttribute[str, Any]):
 
     @classmethod
     def _instantiate(cls, attribute_values: dict[str, Any]) -> Any:
+        instance = cls._bare()
+        reading.read_strictly(instance, attribute_values)
+        return instance
+
+    @classmethod
+    def _bare(cls) -> Any:
         instance = cls.__new__(cls)
-        instance.attribute_kwargs, instance.attribute_values = {}, {}  # all that `__init__` would leave here
-        _take(instance, attribute_values)
+        # All that `__init__` would leave here, past PynamoDB's slow `__setattr__`.
+        vars(instance).update(attribute_kwargs={}, attribute_values={})
+        return instance
+
+    @property
+    def reader(self) -> Any:
+        return self._instantiate
+
+    def salvage(self, typed: Mapping[str, Any], path: str, report: Report) -> Any:
+        instance = self._bare()
+        reading.read_leniently(instance, reading.inner_map(typed), f"{path}.", report)
+        return instance
+
+    def stand_in(self) -> Any:
+        """An empty one; nothing of it is written."""
+        instance = self._bare()
+        reading.read_leniently(instance, {}, "", Report())
         return instance
 
 
 class ListOf(ListAttribute[Any]):
     """A list of one kind of map; a fault names the element."""
 
+    def stand_in(self) -> list[Any]:
+        return []
+
     def deserialize(self, values: Any) -> list[Any]:
         """PynamoDB's own copies the element's whole description for every list it reads, half of its time."""
         element_type: Any = self.element_type
+        return [element_type._instantiate(value[MAP]) for value in values]
+
+    def salvage(self, typed: Mapping[str, Any], path: str, report: Report) -> list[Any]:
+        """An element that is no map is an empty one: updates name elements by their position."""
+        element: Any = self._element()
         return [
-            None if NULL in value else element_type._instantiate(self._map_of(value, place))
-            for place, value in enumerate(values)
+            self._salvaged(element, value, f"{path}[{i}]", report)
+            for i, value in enumerate(reading.inner(typed, "L") if typed else ())
         ]
 
-    def _map_of(self, value: Mapping[str, Any], place: int) -> Any:
-        if MAP not in value:
-            raise AttributeDeserializationError(f"{self.attr_name}[{place}]", MAP)
-        return value[MAP]
+    def _element(self) -> Any:
+        element_type: Any = self.element_type
+        return element_type()
+
+    def _salvaged(self, element: Any, value: Mapping[str, Any], path: str, report: Report) -> Any:
+        try:
+            return reading.read_value(element, value, path, report)
+        except Unreadable as error:
+            report.faults.append((path, str(error)))
+            return element.stand_in()
 
     def serialize(self, values: Any, *, null_check: bool = True) -> list[Any]:
         if not isinstance(values, list | tuple):
@@ -263,6 +379,22 @@ class ListOf(ListAttribute[Any]):
 
 class TextList(ListAttribute[Any]):
     """A list of texts."""
+
+    def stand_in(self) -> list[Any]:
+        return []
+
+    def deserialize(self, values: Any) -> list[Any]:
+        return [value["S"] for value in values]
+
+    def salvage(self, typed: Mapping[str, Any], path: str, report: Report) -> list[Any]:
+        """A set of texts is a list; what is no text is left out."""
+        if "SS" in typed:
+            report.adjustments.append((path, "is a set, read as a list"))
+            return sorted(typed["SS"])
+        stored = reading.inner(typed, "L") if typed else ()
+        odd = [i for i, value in enumerate(stored) if "S" not in value]
+        report.faults += [(f"{path}[{i}]", f"is {reading.kind_of(stored[i])}, not text") for i in odd]
+        return [value["S"] for value in stored if "S" in value]
 
     def serialize(self, values: Any, *, null_check: bool = True) -> list[Any]:
         if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
@@ -286,8 +418,21 @@ class NumberMap(Attribute[dict[str, float]]):
         except InvalidField as fault:
             raise fault.within(_path(self)) from None
 
+    def stand_in(self) -> dict[str, float]:
+        return {}
+
     def deserialize(self, value: dict[str, Any]) -> dict[str, float]:
         return {name: json.loads(number["N"]) for name, number in value.items()}
+
+    def salvage(self, typed: Mapping[str, Any], path: str, report: Report) -> dict[str, float]:
+        numbers: dict[str, float] = {}
+        for name, value in reading.inner_map(typed).items():
+            try:
+                numbers[name] = reading.read_value(Number(), value, f"{path}.{name}", report)
+            except ValueError as error:
+                reason = str(error) if isinstance(error, Unreadable) else "cannot be read"
+                report.faults.append((f"{path}.{name}", reason))
+        return numbers
 
 
 def _index(number: int) -> type[GlobalSecondaryIndex[Any]]:
@@ -339,7 +484,51 @@ class Item(Model):
     by_type = Index4()
     by_day = Index5()
 
+    ALIASES: ClassVar[Mapping[str, str]] = {}
+    ROW_NEEDS: ClassVar[tuple[str, ...]] = ()
+    """Dotted paths without which an item of this kind is no row of a list. Overridden by entities."""
+
     unknown: dict[str, Any]
+    lacking: frozenset[str] = frozenset()
+    faults: tuple[Remark, ...] = ()
+    """What was stored but could not be read, or is missing, as (dotted path, reason): it was left out."""
+    adjustments: tuple[Remark, ...] = ()
+    """What was read in another way than it is stored, such as a number stored as text."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the item has what a row needs. Lists name the others; no sum counts them."""
+        return not self.unreadable_reason
+
+    @property
+    def unreadable_reason(self) -> str:
+        """Why the item is no row, as a phrase; empty where it is one."""
+        if type(self) is Item:
+            kind = self.unknown.get("entity_type", {}).get("S")
+            return f"entity_type {shortened(kind)} is unknown" if kind else "entity_type is missing"
+        return next(filter(None, map(self._lack, self.ROW_NEEDS)), "")
+
+    def _lack(self, path: str) -> str:
+        value: Any = self
+        for name in path.split("."):
+            value = getattr(value, name, None)
+        if value is None or value == "":
+            return next((f"{p} {why}" for p, why in self.faults if path == p), f"{path} is missing")
+        if path in IDS and not re.fullmatch(ID, value):
+            return f"{path} {shortened(value)} has characters that an id may not have"
+        return ""
+
+    @property
+    def has_naive_timestamp(self) -> bool:
+        return any(why == reading.NAIVE for _, why in self.adjustments)
+
+    def complete(self, report: Report) -> None:
+        """Fill in, after a lenient reading, what follows from the rest. Extended by entities."""
+        for name, prefix in IDS.items():
+            key = next((key for key in (self.PK, self.GSI2PK) if (key or "").startswith(prefix)), None)
+            if name in self.lacking and key:
+                setattr(self, name, key.removeprefix(prefix))
+                report.is_known(name, "is taken from the key")
 
     def check(self) -> None:
         """Raise InvalidField where attributes contradict each other. Overridden by entities."""
@@ -351,15 +540,47 @@ class Item(Model):
         return values
 
     def deserialize(self, attribute_values: dict[str, dict[str, Any]]) -> None:
-        super().deserialize({})  # nothing of before stays
-        _take(self, attribute_values)
+        self._read(attribute_values)
 
     @classmethod
     def _instantiate(cls, attribute_values: dict[str, dict[str, Any]]) -> Self:
-        kind = {name: attribute_values[name] for name in ("entity_type",) if name in attribute_values}
-        instance: Self = super()._instantiate(kind)
-        _take(instance, attribute_values)
+        """In lists an item of an unknown kind, or of none, is a plain Item.
+
+        Raises DoesNotExist where one kind was asked for and the key holds another.
+        """
+        kind = cls._kind_of(attribute_values)
+        if not issubclass(kind, cls):
+            raise cls.DoesNotExist(f"there is a {kind.__name__} in the place of a {cls.__name__}")
+        instance = kind.__new__(kind)
+        instance._read(attribute_values)
         return instance
+
+    @classmethod
+    def _kind_of(cls, stored: Mapping[str, Mapping[str, Any]]) -> type[Any]:
+        name = stored.get("entity_type")
+        kinds: Any = cls.get_attributes()["entity_type"]
+        if not name:
+            return cls
+        return kinds._discriminator_map.get(name.get("S"), Item)  # type: ignore[no-any-return]
+
+    def _read(self, stored: Mapping[str, Mapping[str, Any]]) -> None:
+        """Nothing of before stays."""
+        self.attribute_values: dict[str, Any] = {}
+        self.faults = self.adjustments = ()
+        self.lacking = frozenset()
+        try:
+            reading.read_strictly(self, stored)
+        except Exception:
+            report = Report()
+            reading.read_leniently(self, stored, "", report)
+            self.complete(report)
+            self.faults, self.adjustments = tuple(report.faults), tuple(report.adjustments)
+
+    @classmethod
+    def batch_get(cls, items: Iterable[Any], *arguments: Any, **options: Any) -> Iterator[Self]:
+        """Those of this kind; where a key holds another, nothing is there."""
+        found: Iterator[Any] = super(Item, Item).batch_get(items, *arguments, **options)
+        return (item for item in found if isinstance(item, cls))
 
 
 def _subclasses(model: type[Item]) -> Iterator[type[Item]]:

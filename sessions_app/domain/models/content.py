@@ -6,7 +6,7 @@ Question prepared while a segment plays: PK SESSION#<id>  SK EVENT#PREPARED#<seg
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import keys
 from .base import Count, Flag, Item, ListOf, Map, Number, Percent, Seconds, Text, TextList, Timestamp
@@ -81,6 +81,8 @@ class ContentDelivery(Item, discriminator="content_delivery"):
 
 class PreparedQuestion(Item, discriminator="prepared_question"):
     """The first question of an intervention, generated while its segment plays."""
+
+    ROW_NEEDS: ClassVar = ("segment_id",)
 
     session_id = Text()
     segment_id = Number(least=1, most=4, whole=True)

@@ -8,7 +8,7 @@ index of whole interventions.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pynamodb.pagination import ResultIterator
 
@@ -137,6 +137,8 @@ class InterventionRecordMetadata(Map):
 
 
 class Intervention(Item, discriminator="intervention"):
+    ROW_NEEDS: ClassVar = ("intervention_metadata.segment_id", "intervention_metadata.type")
+
     session_id = Text()
     student_id = Text()
     intervention_id = Text()

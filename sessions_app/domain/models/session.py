@@ -12,12 +12,13 @@ copied into five indexes: it is written when a stage of the session ends, not fo
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pynamodb.pagination import ResultIterator
 
 from .. import keys
 from .base import Count, Flag, InvalidField, Item, Map, Number, Seconds, Text, TextList, Timestamp
+from .reading import NAIVE, Report
 
 STATES = ("running", "completed", "abandoned", "withdrawn")
 FLAGS = (
@@ -32,6 +33,8 @@ FLAGS = (
     "late_sync",
     "human_regraded",
     "condition_override",
+    "duplicate",
+    "naive_timestamp",
 )
 
 
@@ -53,6 +56,8 @@ class Timeline(Map):
 
 
 class CompletionStatus(Map):
+    ALIASES: ClassVar = {"final_completed": "final_assessment_completed"}
+
     completed = Flag()
     location_verified = Flag()
     baseline_completed = Flag()
@@ -86,6 +91,13 @@ class SessionRecordMetadata(Map):
 
 
 class Session(Item, discriminator="session"):
+    ROW_NEEDS: ClassVar = (
+        "session_id",
+        "student_id",
+        "experimental_condition.condition_code",
+        "timeline.session_start",
+    )
+
     session_id = Text()
     student_id = Text()
     student_code = Text(null=True)
@@ -149,6 +161,57 @@ class Session(Item, discriminator="session"):
         completed: Any = cls.completion_status.completed
         running = state.does_not_exist() | (state == "running")
         return Item.PK.exists() & running & (completed.does_not_exist() | (completed == False))  # noqa: E712
+
+    @property
+    def unreadable_reason(self) -> str:
+        return super().unreadable_reason or self._contradiction()
+
+    def _contradiction(self) -> str:
+        """An arm that the study has not, or a code that says another arm than the three factors."""
+        told = self.experimental_condition
+        try:
+            condition = keys.Condition.from_code(told.condition_code)
+        except keys.BadKey:
+            return f"{told.condition_code} ({told.interval_minutes} minutes) is no condition of the study"
+        stored = (told.location, told.interval_minutes, told.intervention_type)
+        if stored == (condition.location, condition.minutes, condition.type):
+            return ""
+        return f"experimental_condition does not agree with its code {condition.code}"
+
+    def complete(self, report: Report) -> None:
+        """The code and the three factors follow from each other; a time without a zone raises its flag."""
+        super().complete(report)
+        told: Any = self.experimental_condition
+        try:
+            if told.condition_code is None:
+                interval = keys.interval_key(told.interval_minutes)
+                condition = keys.Condition(told.location, interval, told.intervention_type)
+            else:
+                condition = keys.Condition.from_code(told.condition_code)
+        except (keys.BadKey, TypeError):
+            pass
+        else:
+            self._fill_in(condition, report)
+        if any(why == NAIVE for _, why in report.adjustments):
+            self.raise_flag("naive_timestamp")
+
+    def _fill_in(self, condition: keys.Condition, report: Report) -> None:
+        told = self.experimental_condition
+        factors = {
+            "condition_code": condition.code,
+            "location": condition.location,
+            "interval_minutes": condition.minutes,
+            "intervention_type": condition.type,
+        }
+        for name, value in factors.items():
+            if getattr(told, name) is None:
+                setattr(told, name, value)
+                report.is_known(f"experimental_condition.{name}", f"follows from the rest: {value}")
+
+    def raise_flag(self, flag: str) -> None:
+        """In this copy; it is stored with the next stage."""
+        if flag not in self.metadata.data_quality_flags:
+            self.metadata.data_quality_flags = [*self.metadata.data_quality_flags, flag]
 
     @classmethod
     def whole(cls, session_id: str) -> list[Item]:

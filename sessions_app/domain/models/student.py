@@ -12,7 +12,7 @@ code unique (its put is conditional) and lets lists be served by a query; a scho
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
@@ -124,6 +124,8 @@ class ProfileMetadata(Map):
 
 
 class Student(Item, discriminator="student_profile"):
+    ROW_NEEDS: ClassVar = ("student_id",)
+
     student_id = Text()
     student_code = Text(null=True, pattern=r"[a-z]+-[a-z]+-\d+")
     demographics = Demographics()
@@ -153,7 +155,7 @@ class Student(Item, discriminator="student_profile"):
 
     @property
     def is_adult(self) -> bool:
-        return self.demographics.age >= 18
+        return (self.demographics.age or 0) >= 18  # without an age, a minor
 
     @classmethod
     def consent_in_force(cls) -> Any:
@@ -218,6 +220,8 @@ def _is_condition(code: str) -> bool:
 
 
 class DirectoryEntry(Item, discriminator="student_directory_entry"):
+    ROW_NEEDS: ClassVar = ("student_id", "student_code", "consent_state", "created_at")
+
     student_id = Text()
     student_code = Text(pattern=r"[a-z]+-[a-z]+-\d+")
     school = Text(longest=120)
