@@ -283,12 +283,14 @@ def good_question(data: Body) -> str:
     place = {"on-site": "what you can see here", "home": "your own life"}.get(
         data.get("place", {}).get("kind", ""), "what you know"
     )
+    concept = next(iter(data.get("key_concepts", [])), "this story")
     said = [word_of(exchange["answer"]) for exchange in data.get("so_far", [])]
     if data.get("question_number") == 1 or not said:
         return f"Think about what you just heard. How might you link it to {place}?"
     if len(said) == 1:
-        return f"You wrote about “{said[0]}”. What else in {place} might go with that thought?"
-    return f"First you wrote about “{said[0]}”, then about “{said[1]}”. How do both of these change {place}?"
+        return f"You wrote about “{said[0]}”. What else in {place} might go with that, and with {concept}?"
+    both = f"First you wrote about “{said[0]}”, then about “{said[1]}”."
+    return f"{both} How do both of these, and {concept}, change {place}?"
 
 
 def word_of(answer: str) -> str:

@@ -28,7 +28,7 @@ class Counting(ScriptedTutor):
         words = ("first", "second", "third", "fourth", "fifth", "sixth")
         number = words[len(self.requests) - 1]
         return Draft(
-            text=f"For the {number} time, what comes to your mind about the river, and why?",
+            text=f"For the {number} time, what comes to your mind about this place, and why?",
             model=draft.model,
             prompt_tokens=100,
             completion_tokens=10,

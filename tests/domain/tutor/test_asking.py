@@ -52,8 +52,8 @@ class Stub(ScriptedTutor):
         )
 
 
-GOOD = "What do you notice when you look around you here?"
-BAD = "The answer is near. What do you think it is?"
+GOOD = "What do you notice when you look at the river here?"
+BAD = "The answer is the river. What do you think of it?"
 
 
 def ticking(*moments: float) -> Callable[[], float]:
@@ -205,7 +205,7 @@ REASONS = {
     "no_content": "unreadable",
     "wrong_shape": "unreadable",
     "extra_field": "unreadable",
-    "leak": "gate:prompt_leak",
+    "leak": "gate:prompt_leak+off_lesson",
     "answer_given": "gate:gives_answer_away",
     "two_questions": "gate:not_one_question",
     "hang_up": "network",

@@ -1,5 +1,6 @@
 import pytest
 
+from sessions_app.domain.tutor import suitability
 from sessions_app.domain.tutor.gate import ADVICE, advice, faults, reading_grade, syllables
 from sessions_app.domain.tutor.prompts import QUESTION_SYSTEM
 from sessions_app.domain.tutor.values import Exchange
@@ -89,7 +90,7 @@ def test_what_the_student_said_is_no_longer_given_away() -> None:
 
 
 def test_quoting_a_reason_the_student_gave_is_no_explanation() -> None:
-    text = "You wrote “because it was cheap”. What makes you think of that?"
+    text = "You wrote “because it was cheap”. What makes you think of that in this story?"
     assert faults(text, after_answers("They did it because it was cheap.")) == ()
     assert "gives_answer_away" in faults(text, after_answers("They liked it."))
 
@@ -137,6 +138,7 @@ def test_the_gate_stands_whatever_the_student_wrote(answer: str) -> None:
 
 def test_every_fault_has_its_advice_and_none_quotes_the_text() -> None:
     named = {fault for text, _ in REJECTED for fault in faults(text, question_request())} | {"repeats"}
+    named |= set(suitability.RULES)  # shown one by one in test_suitability.py
     assert named == set(ADVICE)
     assert advice(("too_short", "unknown")) == ADVICE["too_short"]
 
