@@ -39,6 +39,8 @@ def tutor() -> Tutor:
         question_model=settings.TUTOR_MODEL,
         grader_model=settings.GRADER_MODEL,
         prices=DEFAULT_PRICES,
+        user_key=settings.SECRET_KEY.encode(),
+        lesson=package().lesson_text,
     )
     return GuardedTutor(
         claude,

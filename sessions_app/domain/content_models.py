@@ -209,6 +209,17 @@ class Package(Manifest):
     def location(self, key: str) -> Location:
         return {each.key: each for each in self.locations}[key]
 
+    @property
+    def lesson_text(self) -> str:
+        """All that a student hears or reads about the subject: what it names is no secret of a student's."""
+        parts = [
+            text for s in self.segments for text in (s.title, s.summary, s.narration, *s.static_questions)
+        ]
+        parts += [part for s in self.segments for c in s.key_concepts for part in (c.phrase, *c.cues)]
+        parts += [text for item in self.assessment for text in (item.question_text, *item.options)]
+        parts += [text for place in self.locations for text in (place.name, place.address)]
+        return "\n".join(parts)
+
     def form(self, kind: str) -> ConsentForm:
         return {str(each.kind): each for each in self.forms}[kind]
 

@@ -43,7 +43,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
 
 
 def tutor_within(caps: spending.Caps, participant: Participant) -> Iterator[GuardedTutor]:
-    claude = AnthropicTutor.build("test-key", "claude-sonnet-5-5", "claude-haiku-5-5", DEFAULT_PRICES)
+    claude = AnthropicTutor.build(
+        "test-key", "claude-sonnet-5-5", "claude-haiku-5-5", DEFAULT_PRICES, user_key=b"k", lesson=""
+    )
     yield GuardedTutor(
         claude,
         breaker=Breaker(),

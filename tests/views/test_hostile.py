@@ -179,7 +179,14 @@ def fake() -> Any:
 def model(fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicTutor]:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
     with closing(
-        AnthropicTutor.build(api_key="a-key-for-nobody", question_model="m", grader_model="m", prices={})
+        AnthropicTutor.build(
+            api_key="a-key-for-nobody",
+            question_model="m",
+            grader_model="m",
+            prices={},
+            user_key=b"k",
+            lesson="",
+        )
     ) as built:
         yield built
 

@@ -1,10 +1,12 @@
 """The tutor that asks a Claude model, over the Anthropic SDK. The only module that imports it."""
 
+import hashlib
+import hmac
 import json
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self, TypeVar
 
 import anthropic
@@ -12,9 +14,11 @@ from anthropic.types import Message
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sessions_app.domain.tutor import prompts
+from sessions_app.domain.tutor.masking import masking
 from sessions_app.domain.tutor.values import (
     Criterion,
     Draft,
+    Exchange,
     FailureReason,
     GradeRequest,
     InterventionRating,
@@ -57,6 +61,7 @@ class _Rating(_Shape):
 
 
 ShapeT = TypeVar("ShapeT", bound=_Shape)
+ExchangeT = TypeVar("ExchangeT", bound=Exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +87,44 @@ class AnthropicTutor:
     """`model` writes the questions, `grader_model` grades and rates.
 
     Questions are tried once a call: `ask_question` owns their retries and their deadline. Gradings and
-    ratings keep nobody waiting, so the SDK may retry them once.
+    ratings keep nobody waiting, so the SDK may retry them once. What a student wrote is masked; the reference
+    to the student is a keyed hash: neither leaves this process as it is.
     """
 
     offline = False
 
     def __init__(
-        self, client: anthropic.Anthropic, question_model: str, grader_model: str, prices: Prices
+        self,
+        client: anthropic.Anthropic,
+        question_model: str,
+        grader_model: str,
+        prices: Prices,
+        user_key: bytes,
+        mask: Callable[[str], str],
     ) -> None:
         self.client = client
+        self.user_key = user_key
+        self.mask = mask
         self.model = question_model
         self.grader_model = grader_model
         self.prices = prices
 
     @classmethod
-    def build(cls, api_key: str, question_model: str, grader_model: str, prices: Prices) -> Self:
-        """With the SDK's own client; it honours ANTHROPIC_BASE_URL."""
+    def build(
+        cls,
+        api_key: str,
+        question_model: str,
+        grader_model: str,
+        prices: Prices,
+        *,
+        user_key: bytes,
+        lesson: str,
+    ) -> Self:
+        """With the SDK's own client; it honors ANTHROPIC_BASE_URL. Names in `lesson` are not masked."""
         # At DEBUG the SDK logs whole requests, students' answers included: never, whatever the environment.
         logging.getLogger("anthropic").setLevel(logging.WARNING)
         client = anthropic.Anthropic(api_key=api_key, timeout=GRADER_TIMEOUT_SECONDS, max_retries=1)
-        return cls(client, question_model, grader_model, prices)
+        return cls(client, question_model, grader_model, prices, user_key, masking(lesson))
 
     @property
     def question_at_most(self) -> float:
@@ -121,7 +144,9 @@ class AnthropicTutor:
             self.client.with_options(timeout=timeout_seconds, max_retries=0),
             model=self.model,
             system=prompts.QUESTION_SYSTEM,
-            message=prompts.question_message(request, feedback),
+            message=prompts.question_message(
+                replace(request, previous=self._masked(request.previous)), feedback
+            ),
             schema=_object({"question": {"type": "string"}}),
             effort="low",
             max_tokens=QUESTION_MAX_TOKENS,
@@ -142,7 +167,7 @@ class AnthropicTutor:
     def grade(self, request: GradeRequest) -> RubricGrade:
         reply = self._judge(
             system=prompts.GRADE_SYSTEM,
-            message=prompts.grade_message(request),
+            message=prompts.grade_message(replace(request, answer=self.mask(request.answer))),
             schema=grading_schema(request),
             student_ref=request.student_ref,
         )
@@ -164,7 +189,7 @@ class AnthropicTutor:
     def rate(self, request: RatingRequest) -> InterventionRating:
         reply = self._judge(
             system=prompts.RATE_SYSTEM,
-            message=prompts.rate_message(request),
+            message=prompts.rate_message(replace(request, exchanges=self._masked(request.exchanges))),
             schema=rating_schema(request),
             student_ref=request.student_ref,
         )
@@ -185,6 +210,15 @@ class AnthropicTutor:
             generation_time_ms=reply.generation_time_ms,
             cost_usd=reply.cost_usd,
         )
+
+    def _masked(self, exchanges: tuple[ExchangeT, ...]) -> tuple[ExchangeT, ...]:
+        """Questions too: one may quote an answer."""
+        return tuple(
+            replace(e, question=self.mask(e.question), answer=self.mask(e.answer)) for e in exchanges
+        )
+
+    def _user_id(self, student_ref: str) -> str:
+        return hmac.new(self.user_key, f"anthropic:{student_ref}".encode(), hashlib.sha256).hexdigest()
 
     def _judge(self, *, system: str, message: str, schema: Schema, student_ref: str) -> _Reply:
         return self._send(
@@ -217,7 +251,7 @@ class AnthropicTutor:
                 max_tokens=max_tokens,
                 system=system,
                 messages=[{"role": "user", "content": message}],
-                metadata={"user_id": student_ref},
+                metadata={"user_id": self._user_id(student_ref)},
                 output_config={"effort": effort, "format": {"type": "json_schema", "schema": schema}},
             )
         except Exception as error:

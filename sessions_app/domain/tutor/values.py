@@ -88,7 +88,7 @@ class RatedExchange(Exchange):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionRequest:
-    """`student_ref` is opaque: it travels as `metadata.user_id`. `framing` is the hint for this place."""
+    """`student_ref` goes out as a keyed hash (`metadata.user_id`). `framing` is the hint for this place."""
 
     number: int
     segment_title: str

@@ -4,6 +4,7 @@ import pytest
 
 from sessions_app.domain.tutor import DEFAULT_PRICES
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
+from tests.domain.tutor.samples import LESSON
 from tests.fake_anthropic import FakeAnthropic
 
 
@@ -20,6 +21,8 @@ def tutor(fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch) -> Iterator[Anth
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
-    built = AnthropicTutor.build("test-key", "claude-sonnet-5-5", "claude-haiku-5-5", DEFAULT_PRICES)
+    built = AnthropicTutor.build(
+        "test-key", "claude-sonnet-5-5", "claude-haiku-5-5", DEFAULT_PRICES, user_key=b"k", lesson=LESSON
+    )
     yield built
     built.close()

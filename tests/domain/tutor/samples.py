@@ -1,7 +1,9 @@
 """Requests to a tutor, as a segment about the founding would make them."""
 
+from pathlib import Path
 from typing import Any
 
+from sessions_app.domain import content
 from sessions_app.domain.tutor import (
     Concept,
     Criterion,
@@ -12,6 +14,7 @@ from sessions_app.domain.tutor import (
     RatingRequest,
 )
 
+LESSON = content.load(Path("content/tredegar-iron-works-v1")).lesson_text
 STATIC = "What surprised you in this part of the story, and why?"
 
 CONCEPTS = (

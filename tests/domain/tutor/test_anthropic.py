@@ -12,6 +12,7 @@ from sessions_app.domain.tutor.values import score_names
 from tests.domain.tutor.samples import (
     FIRST,
     HOSTILE,
+    LESSON,
     RUBRIC,
     SECOND,
     THIRD,
@@ -35,7 +36,7 @@ def test_the_request_is_what_the_service_takes(tutor: AnthropicTutor, fake: Fake
     body = fake.requests[0].body
     assert body["model"] == "claude-sonnet-5-5"
     assert body["max_tokens"] >= 2000
-    assert body["metadata"] == {"user_id": "ref-5f1c"}
+    assert len(body["metadata"]["user_id"]) == 64
     assert body["output_config"]["effort"] == "low"
     assert body["output_config"]["format"]["type"] == "json_schema"
     assert {"temperature", "top_p", "top_k", "tool_choice"}.isdisjoint(body)
@@ -118,7 +119,9 @@ def test_the_sdk_logs_no_answers_even_when_asked_to(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
     logging.getLogger("anthropic").setLevel(logging.DEBUG)
-    tutor = AnthropicTutor.build("test-key", "claude-sonnet-5-5", "claude-haiku-5-5", DEFAULT_PRICES)
+    tutor = AnthropicTutor.build(
+        "test-key", "claude-sonnet-5-5", "claude-haiku-5-5", DEFAULT_PRICES, user_key=b"k", lesson=LESSON
+    )
     with caplog.at_level(logging.DEBUG):
         ask(tutor)
     tutor.close()
