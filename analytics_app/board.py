@@ -25,10 +25,8 @@ from sessions_app.domain.models import (
     ParticipantLink,
     Session,
 )
-from sessions_app.domain.run import Run
+from sessions_app.domain.run import SILENT_AFTER, Run
 
-STILL = timedelta(minutes=5)
-"""Without anything stored for so long, somebody should look."""
 LEFT = timedelta(hours=2)
 """Without anything stored for so long, nobody is there any more."""
 MOST = 100
@@ -54,6 +52,7 @@ class Row:
     seen: datetime
     flags: tuple[str, ...]
     device: str = ""
+    may_be_offline: bool = False
     calls: tuple[Call, ...] = ()
     problems: tuple[str, ...]
 
@@ -69,9 +68,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """`left`: sessions that nobody closed; `more`: running ones beyond those that are read."""
+    """`offline`: silent for long, with pages on a device; `left`: silent for long, without any.
+
+    `more`: running sessions beyond those that are read.
+    """
 
     rows: tuple[Row, ...]
+    offline: tuple[Row, ...]
     left: tuple[Row, ...]
     more: int
     at: datetime
@@ -85,9 +88,15 @@ def board(now: datetime, only: Any = None) -> Board:
     """`only`: a condition on sessions, where not all are shown."""
     running = _running(now, only)
     rows = _in_parallel(lambda session: _row(session, now), running[:MOST])
-    left = [row for row in rows if now - row.seen > LEFT]
-    here = sorted((row for row in rows if row not in left), key=_urgency)
-    return Board(rows=tuple(here), left=tuple(left), more=len(running[MOST:]), at=now)
+    silent = [row for row in rows if now - row.seen > LEFT]
+    here = sorted((row for row in rows if row not in silent), key=_urgency)
+    return Board(
+        rows=tuple(here),
+        offline=tuple(row for row in silent if row.may_be_offline),
+        left=tuple(row for row in silent if not row.may_be_offline),
+        more=len(running[MOST:]),
+        at=now,
+    )
 
 
 def _urgency(row: Row) -> Any:
@@ -124,7 +133,7 @@ def _row(session: Session, now: datetime) -> Row | None:
     if step is None:
         return None
     since = max(run.last_moment, session.metadata.updated_at)
-    seen = max(since, *_signs_of_life(run))
+    seen = run.last_seen
     flags = _flags(run)
     return Row(
         session=session,
@@ -135,8 +144,9 @@ def _row(session: Session, now: datetime) -> Row | None:
         seen=seen,
         flags=flags,
         device=_device(run),
+        may_be_offline=run.may_be_offline(now),
         calls=_calls(run),
-        problems=tuple(_problems(run, flags, now - seen)),
+        problems=tuple(_problems(run, flags, now)),
     )
 
 
@@ -175,15 +185,6 @@ def _done(session: Session, stages: tuple[flow.Stage, ...]) -> dict[str, int]:
     return {stage.name: stage.steps for stage in stages if stage.name in whole}
 
 
-def _signs_of_life(run: Run) -> list[datetime]:
-    """When anything was stored: the player reports while a segment plays, a question is stored when shown."""
-    signs = [run.session.start]
-    if run.content is not None:
-        signs.append(run.content.metadata.updated_at)
-    signs += [record.metadata.updated_at for record in run.interventions.values()]
-    return signs
-
-
 def _label(step: flow.Step) -> str:
     stage = step.stage
     if stage.kind == "questions":
@@ -210,10 +211,12 @@ def _calls(run: Run) -> tuple[Call, ...]:
     return tuple(call for call in run.calls if call.kind != calls.NOTE and call.is_open)
 
 
-def _problems(run: Run, flags: Iterable[str], still: timedelta) -> Iterable[str]:
+def _problems(run: Run, flags: Iterable[str], now: datetime) -> Iterable[str]:
     yield from (CALLS[call.kind] for call in _calls(run))
-    if still > STILL:
-        yield f"still for {still // timedelta(minutes=1)} min"
-    if run.conflicts:
+    silence = now - run.last_seen
+    if silence > SILENT_AFTER:
+        offline = ", maybe offline" if run.may_be_offline(now) else ""
+        yield f"still for {silence // timedelta(minutes=1)} min{offline}"
+    if any(not conflict.is_after_end for conflict in run.conflicts):
         yield "two texts"
     yield from (words for flag, words in PROBLEM_FLAGS.items() if flag in flags)

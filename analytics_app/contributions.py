@@ -58,6 +58,7 @@ def _flow(run: Run) -> dict[str, int]:
     return {
         "sessions": 1,
         "completed": int(completed),
+        "stopped": int(session.state == "stopped" and not completed),
         "abandoned": int(session.state == "abandoned" and not completed),
         "withdrawn": int(withdrawn),
         "simulated": int(bool(session.metadata.simulated)),

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-LAYOUT = 1  # of FIELDS in the compact items; a change of FIELDS needs another number and a rebuild
+LAYOUT = 2  # of FIELDS in the compact items; a change of FIELDS needs another number and a rebuild
 
 # Units: tenths of a percentage point for scores and gains, hundredths for normalised gains, ratings of
 # dialogue and engagement, tenths of a percent and of a second, millionths of a dollar.
 FIELDS = (
     # the flow of participants: all sessions
-    *("sessions", "completed", "abandoned", "withdrawn", "simulated", "flagged"),
+    *("sessions", "completed", "stopped", "abandoned", "withdrawn", "simulated", "flagged"),
     *("did_baseline", "did_content", "did_final", "did_survey"),
     # outcomes: completed sessions
     *("duration_n", "duration_sum"),
@@ -202,7 +202,8 @@ class Figures:
 
     @property
     def running(self) -> int:
-        return self.sessions - sum(self.sums[name] for name in ("completed", "abandoned", "withdrawn"))
+        ended = ("completed", "stopped", "abandoned", "withdrawn")
+        return self.sessions - sum(self.sums[name] for name in ended)
 
     @property
     def completion_rate(self) -> float | None:

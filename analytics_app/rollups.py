@@ -296,7 +296,7 @@ def day_counts(share: Share) -> dict[str, int]:
     counts = {
         "started": 1,
         "completed": share.sums["completed"],
-        "ended_early": share.sums["abandoned"] + share.sums["withdrawn"],
+        "ended_early": sum(share.sums[name] for name in ("stopped", "abandoned", "withdrawn")),
         "gains": share.sums["gain_n"],
         "gain_tenths": share.sums["gain_sum"],
     }

@@ -200,7 +200,7 @@ def _facilitator(bench: Bench) -> list[Step]:
     )
     stop = next(form for form in page.forms if form.action.endswith("/stop/"))
     here.student = None
-    here.send("stop a session", page, stop, of_stage(session_id, ""))
+    here.send("stop a session", page, stop, of_stage(session_id, ""), reason="the bell rang")
     return here.steps
 
 

@@ -43,6 +43,7 @@ WORDS = {
     "form.publish": "published a form",
     "session.start": "started a session",
     "session.stop": "stopped a session",
+    "session.reopen": "reopened a session",
     "session.hand_over": "handed the tablet over",
     "session.take_back": "took the tablet back",
     "link.create": "made a participant's link",

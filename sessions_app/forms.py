@@ -351,6 +351,22 @@ class RequireForm(StaffForm):
     )
 
 
+class StopForm(StaffForm):
+    reason = forms.CharField(
+        label="Why is it stopped?",
+        help_text="Kept in the audit log. No names, and nothing about health.",
+        **REASON,
+    )
+
+
+class ReopenForm(StaffForm):
+    reason = forms.CharField(
+        label="Why is it reopened?",
+        help_text="Kept in the audit log. No names, and nothing about health.",
+        **REASON,
+    )
+
+
 class AgeForm(SeenForm):
     """Asked anew, with nothing filled in: which forms are needed follows from it."""
 

@@ -31,6 +31,7 @@ FLAG_MEANINGS = {
     "condition_override": "The condition was set by a person with a reason, not drawn.",
     "duplicate": "A part is stored more than once. The first complete one counts; the others are shown.",
     "naive_timestamp": "A timestamp was stored without a time zone. It is read as UTC.",
+    "clock_skew": "A device claimed that an answer had waited for longer than the session is old.",
 }
 METHODS = {
     "GPS": "GPS",
@@ -45,11 +46,17 @@ def state_of(session: Session) -> str:
     return str(session.state or ("completed" if session.completion_status.completed else "running"))
 
 
+def words(state: str) -> str:
+    """A state as staff read it."""
+    return "timed out" if state == "abandoned" else state
+
+
 def why_missing(run: Run) -> str:
     """Why a step has left nothing behind."""
     return {
         "running": "Not reached yet: the session is running.",
-        "abandoned": "Not reached: the session was stopped before.",
+        "stopped": "Not reached: the session was stopped before.",
+        "abandoned": "Not reached so far: the session timed out. Answers that still arrive open it again.",
         "withdrawn": "Not reached: consent was withdrawn before.",
     }.get(state_of(run.session), "Nothing is stored for this step.")
 
@@ -239,13 +246,17 @@ def _questions_facts(record: Intervention | None) -> tuple[datetime | None, list
 
 def _end(run: Run) -> Entry:
     at = run.session.timeline.session_end
-    words = {"completed": "Completed", "abandoned": "Stopped", "withdrawn": "Withdrawn"}
     state = state_of(run.session)
-    if state not in words:
+    if state == "running":
         return Entry(title="End", state="", facts=(why_missing(run),))
     took = run.session.timeline.total_duration_seconds
     facts = (f"After {span(took)}",) if took is not None else ()
-    return Entry(title=words[state], at=at, state="done" if state == "completed" else "flagged", facts=facts)
+    return Entry(
+        title=words(state).capitalize(),
+        at=at,
+        state="done" if state == "completed" else "flagged",
+        facts=facts,
+    )
 
 
 def _many(number: float, word: str) -> str:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .domain import flow, playing
 from .domain.content import Package
-from .domain.models import Assessment, AssessmentQuestion, Intervention, Question
+from .domain.models import AnswerConflict, Assessment, AssessmentQuestion, Intervention, Question
 from .domain.run import Run
 from .story import count, segment_title, why_missing
 
@@ -231,14 +231,28 @@ class Conflict:
     stored: str
     other: str
     at: datetime
+    given_at: datetime
 
 
 def conflicts(run: Run) -> list[Conflict]:
     """Second texts for answered questions, beside what counts."""
-    return [
-        Conflict(_where(other.question), _stored(run, other.stage, other.question), other.text, other.at)
-        for other in run.conflicts
-    ]
+    return [_conflict(run, other) for other in run.conflicts if not other.is_after_end]
+
+
+def after_end(run: Run) -> list[Conflict]:
+    """What was given after the session had ended, by when it was given."""
+    kept = [_conflict(run, other) for other in run.conflicts if other.is_after_end]
+    return sorted(kept, key=lambda conflict: conflict.given_at)
+
+
+def _conflict(run: Run, other: AnswerConflict) -> Conflict:
+    return Conflict(
+        where=_where(other.question),
+        stored=_stored(run, other.stage, other.question),
+        other=other.text,
+        at=other.at,
+        given_at=other.at - timedelta(seconds=other.held_seconds or 0),
+    )
 
 
 def _where(question: str) -> str:

@@ -40,6 +40,7 @@ urlpatterns = [
     path("sessions/new/place-code/", start.place_code, name="place_code"),
     path("sessions/<slug:session_id>/", sessions.show, name="session"),
     path("sessions/<slug:session_id>/stop/", sessions.stop, name="session_stop"),
+    path("sessions/<slug:session_id>/reopen/", sessions.reopen, name="session_reopen"),
     path("sessions/<slug:session_id>/hand-over/", handover.hand_over, name="session_hand_over"),
     path("sessions/<slug:session_id>/link/", join.make, name="session_link"),
     path("sessions/<slug:session_id>/link/revoke/", join.revoke, name="session_link_revoke"),

@@ -164,7 +164,9 @@ def test_a_misspelled_word_is_named(meanings: dict[str, Any]) -> None:
 def test_values_are_told_for_exactly_the_choices_of_the_model(meanings: dict[str, Any]) -> None:
     del meanings["entities"]["session"]["attributes"]["state"]["values"]["abandoned"]
     (fault,) = dictionary.faults(meanings)
-    assert fault.startswith("session: state tells the values running, completed, withdrawn; they are")
+    assert fault.startswith(
+        "session: state tells the values running, completed, stopped, withdrawn; they are"
+    )
 
 
 def test_a_flag_without_a_meaning_and_an_unknown_flag_are_named(meanings: dict[str, Any]) -> None:
@@ -218,7 +220,7 @@ def test_type_range_and_need_come_from_the_model(meanings: dict[str, Any]) -> No
     end = row(meanings, "session", "timeline.session_end")
     assert (end.kind, end.allowed, end.required) == ("timestamp", "", False)
     state = row(meanings, "session", "state")
-    assert state.allowed == "`running`, `completed`, `abandoned`, `withdrawn`"
+    assert state.allowed == "`running`, `completed`, `stopped`, `abandoned`, `withdrawn`"
 
 
 def test_what_lies_inside_an_addition_is_one_too(meanings: dict[str, Any]) -> None:

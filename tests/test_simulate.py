@@ -37,7 +37,7 @@ def test_it_says_in_one_line_what_it_did_and_shows_its_progress(
     assert "0 errors" in told
     assert told.count("\n") == 1
     assert "3/3" in capsys.readouterr().err
-    assert {item["state"] for item in sessions().values()} <= {"completed", "abandoned"}
+    assert {item["state"] for item in sessions().values()} <= {"completed", "stopped"}
 
 
 def test_the_same_seed_again_makes_nothing_new(table: str, sessions: Callable[[], dict[str, Any]]) -> None:

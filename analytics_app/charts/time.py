@@ -16,7 +16,7 @@ STEPS = {"day": pd.DateOffset(days=1), "week": pd.DateOffset(weeks=1), "month": 
 FEWEST = 7
 EPOCH = pd.Timestamp("1970-01-01")
 COARSER = {"day": ("week", "W-SUN"), "week": ("month", "M")}  # weeks from Monday to Sunday
-STATES = ("completed", "running", "abandoned", "withdrawn")  # from the bottom of a bar
+STATES = ("completed", "running", "stopped", "abandoned", "withdrawn")  # from the bottom of a bar
 PERIOD = "first day of the day, week or month"
 
 
@@ -111,7 +111,7 @@ def _stacked(rows: pd.DataFrame) -> pd.DataFrame:
     title="Sessions over time",
     columns={
         "period": PERIOD,
-        "state": "running, completed, abandoned or withdrawn",
+        "state": "running, completed, stopped, abandoned or withdrawn",
         "n": "sessions started",
     },
     tell=_sessions_words,
@@ -120,7 +120,7 @@ def _stacked(rows: pd.DataFrame) -> pd.DataFrame:
 def sessions_over_time(data: pd.DataFrame, look: Look) -> Drawn:
     rows, unit = periods(data[data["n"].fillna(0) > 0])
     rows = _stacked(rows)
-    fills = dict(zip(STATES, (look.accent, look.pale, look.line, look.surface), strict=True))
+    fills = dict(zip(STATES, (look.accent, look.pale, look.muted, look.line, look.surface), strict=True))
     present = [state for state in STATES if state in set(rows["state"])]
     scale = alt.Scale(domain=present, range=[fills[state] for state in present])
     legend = alt.Legend(symbolType="square", symbolStrokeColor=look.accent, symbolStrokeWidth=1)

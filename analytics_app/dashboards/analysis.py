@@ -165,7 +165,7 @@ def _row(session: Session, counted: Contribution) -> Iterator[tuple[str, Any]]:
     yield from (("condition", cell.code), ("location", cell.location))
     yield from (("interval", cell.interval), ("type", cell.type))
     yield "session_start", session.start
-    states = (state for state in ("completed", "abandoned", "withdrawn") if sums.get(state))
+    states = (state for state in ("completed", "stopped", "abandoned", "withdrawn") if sums.get(state))
     yield "state", next(states, "running")
     for name in ("completed", "flagged", "simulated"):
         yield name, bool(sums.get(name))

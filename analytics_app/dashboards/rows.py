@@ -83,7 +83,12 @@ def participant_flow(read: Iterable[Month]) -> Rows:
 
 
 def _left(figures: Figures) -> list[str]:
-    counts = {"running": figures.running, "stopped": figures["abandoned"], "withdrawn": figures["withdrawn"]}
+    counts = {
+        "running": figures.running,
+        "stopped": figures["stopped"],
+        "timed out": figures["abandoned"],
+        "withdrawn": figures["withdrawn"],
+    }
     return [f"{n:,} {word}" for word, n in counts.items() if n]
 
 
@@ -140,6 +145,7 @@ def sessions_by_month(read: Iterable[Month]) -> Rows:
         states = {
             "completed": figures.completed,
             "running": figures.running,
+            "stopped": figures["stopped"],
             "abandoned": figures["abandoned"],
             "withdrawn": figures["withdrawn"],
         }
@@ -192,7 +198,7 @@ def counted(days: Iterable[Day], name: str) -> int:
 
 
 def sessions_by_day(days: Iterable[Day], unit: Unit) -> Rows:
-    """`abandoned` are all that ended early: days do not tell stopped from withdrawn."""
+    """`abandoned` are all that ended early: days do not tell them apart."""
     rows: Rows = []
     for start, found in periods(days, unit).items():
         completed, early = counted(found, "completed"), counted(found, "ended_early")

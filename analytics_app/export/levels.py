@@ -191,7 +191,8 @@ _SESSIONS: tuple[Stored | Made, ...] = (
     Stored("session", "timeline.assessment_duration_seconds"),
     Made("state", TEXT, "State of the session", state, choices={
         "running": "started, and takes answers", "completed": "the survey is stored",
-        "abandoned": "closed by staff before its end", "withdrawn": "consent was withdrawn"}),
+        "stopped": "stopped by staff before its end", "abandoned": "closed by the clock before its end",
+        "withdrawn": "consent was withdrawn"}),
     Stored("session", "completion_status.completed"),
     Stored("session", "completion_status.location_verified"),
     Stored("session", "completion_status.baseline_completed"),

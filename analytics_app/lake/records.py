@@ -1,6 +1,6 @@
 """A record of the table's stream -> rows of the lake, once what it tells of is complete.
 
-Complete is: a session that has ended (completed or abandoned; one that is withdrawn is taken away), a place
+Complete is: a session that has ended (completed, stopped or abandoned; one withdrawn is taken away), a place
 that was verified, a content that was played to its end, a dialogue of three answers, an assessment with all
 its items answered, a survey. Each later change of these, such as a score, is a newer version of the entity.
 """
@@ -48,7 +48,7 @@ def _is_answered(assessment: Map) -> bool:
 
 
 COMPLETE: Final[Mapping[str, Callable[[Map], bool]]] = {
-    "session": lambda item: state({"session": item}) in ("completed", "abandoned"),
+    "session": lambda item: state({"session": item}) in ("completed", "stopped", "abandoned"),
     "verification": lambda item: True,
     "content": lambda item: bool(c.at(item, ("engagement_metrics", "end_time"))),
     "intervention": lambda item: sum("answer" in each for each in questions_of(item)) >= QUESTIONS,

@@ -1,4 +1,4 @@
-"""Sessions that everybody left are closed with all that they hold, so that none runs for ever."""
+"""Sessions that everybody left are closed by the clock. A late answer opens them again (submissions.py)."""
 
 from __future__ import annotations
 
@@ -31,24 +31,17 @@ def close(session_id: str, *, now: datetime, after: timedelta) -> bool:
         run = Run.load(session_id)
     except SessionNotFound:
         return False
-    if not run.is_open or now - max(_signs_of_life(run)) <= after:
+    if not run.is_open or now - run.last_seen <= after:
         return False
     step = run.step
-    transaction = ending.stopping(run, by=SYSTEM, now=now, reason=REASON)
+    end = run.last_seen  # the hours in which nobody did anything are no part of the session
+    transaction = ending.closing(run, state="abandoned", end=end, by=SYSTEM, now=now, reason=REASON)
     _unmoved(transaction, run, step)
     try:
         transaction.commit()
     except Refused:
         return False
     return True
-
-
-def _signs_of_life(run: Run) -> Iterator[datetime]:
-    """METADATA tells of stages; what is stored inside one is told by its own record."""
-    yield run.last_moment
-    yield run.session.metadata.updated_at
-    records = [run.content, *run.assessments.values(), *run.interventions.values()]
-    yield from (record.metadata.updated_at for record in records if record is not None)
 
 
 def _unmoved(transaction: Transaction, run: Run, step: flow.Step | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -130,6 +131,14 @@ def _expect_bound(browser: Browser) -> None:
         raise BrowserGone(str(browser.SK)) from None
     if found.ended_at:
         raise BrowserGone(str(browser.SK))
+
+
+def note_cached_pages(run: Run, *, now: datetime) -> None:
+    """A device took the pages to come. Kept beside the maps of METADATA, which whole stages overwrite."""
+    with suppress(UpdateError):  # erased at this moment
+        Session(PK=run.session.PK, SK=run.session.SK).update(
+            actions=[Session.pages_cached_at.set(now)], condition=Session.PK.exists()
+        )
 
 
 # --- a participant's own

@@ -14,7 +14,7 @@ from pynamodb.expressions.update import Action
 from . import flow, keys, late, scoring
 from .content import Package, Segment
 from .models import Intervention, PreparedQuestion, Question
-from .models.transaction import Busy, Refused, Transaction
+from .models.transaction import Refused, Transaction
 from .run import (
     SHORT_ANSWER_CHARACTERS,
     DifferentAnswer,
@@ -28,6 +28,7 @@ from .run import (
     timing_flags,
 )
 from .running import grading_task
+from .submissions import Submission, finish, take
 from .tutor import AskedQuestion, Concept, Exchange, QuestionRequest, Tutor, ask_question
 
 PATIENCE_SECONDS = 9.0
@@ -265,22 +266,29 @@ def answer_question(
 
     `fallback`: the student was asked the fixed question, on a device that no generated one reached. It is
     stored with its answer, in place of a generated one that nobody has answered.
-    Raises BadAnswer, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
+    Raises BadAnswer, and what `submissions.take` raises; DifferentAnswer.
     """
     answer = clean_answer(answer)
     if number < 1:
         raise OutOfStep(run.step)
-    if _already(run, segment_id, number, answer, submission_id, now):
-        return run
-    run.expect(f"questions-{segment_id}", number)
-    try:
-        return _store_answer(run, segment_id, number, answer, submission_id, package, now, held, fallback)
-    except Refused:
-        fresh = Run.load(run.id)
-        if _already(fresh, segment_id, number, answer, submission_id, now):
-            return fresh
-        fresh.expect(f"questions-{segment_id}", number)
-        raise Busy("another change was in the way; nothing was stored, send it again") from None
+    stage = f"questions-{segment_id}"
+    sent = Submission(
+        stage=stage,
+        number=number,
+        question=f"{stage}/{number}",
+        text=answer,
+        submission_id=submission_id,
+        now=now,
+        held=held,
+    )
+
+    def already(run: Run) -> bool:
+        return _already(run, segment_id, number, answer, submission_id, now)
+
+    def store(run: Run) -> None:
+        _store_answer(run, segment_id, number, answer, submission_id, package, now, held, fallback)
+
+    return take(run, sent, already=already, store=store)
 
 
 def _already(run: Run, segment_id: int, number: int, answer: str, submission_id: str, now: datetime) -> bool:
@@ -313,7 +321,7 @@ def _store_answer(
     now: datetime,
     held: late.Held | None,
     fallback: bool,
-) -> Run:
+) -> None:
     record = _record(run, segment_id)
     kind = run.session.condition.type
     sequence: Any = Intervention.list_attribute(kind)
@@ -340,13 +348,17 @@ def _store_answer(
     actions = [place.set(asked), Intervention.metadata.set(record.metadata)]
     if kind == "static" and number < flow.QUESTIONS:
         actions.append(_next_fixed(record, segment_id, number + 1, package, now))
-    transaction = run.writing()
-    if number == flow.QUESTIONS:
-        actions += _complete(transaction, run, record, now)
+    transaction, facts = Transaction(), dict[str, Any]()
+    whole = number == flow.QUESTIONS
+    if whole:
+        actions += _complete(record, now)
+        done = sum(1 for other in run.interventions.values() if other.is_whole)
+        facts["completion_status__interventions_completed"] = done
+        transaction.create("task", grading_task(run.id, f"questions-{segment_id}", now))
     unanswered = place.answer.does_not_exist() & count_is(sequence, before)
     transaction.update("record", record, actions, unanswered)
-    commit(transaction)
-    return run
+    raised = record.metadata.data_quality_flags if whole else ()
+    finish(run, transaction, now=now, held=held, flags=raised or (), **facts)
 
 
 def _fall_back(
@@ -355,7 +367,7 @@ def _fall_back(
     """The fixed question as the `number`-th; what the making of another one cost stays with it."""
     known = record.questions
     made = known[number - 1].question_metadata if number <= len(known) else None
-    shown = now - timedelta(seconds=held.seconds + (held.answering or 0)) if held else now
+    shown = late.given_at(held, now) - timedelta(seconds=(held and held.answering) or 0)
     fixed = Question(
         question_number=number,
         timestamp=shown,
@@ -376,8 +388,8 @@ def _next_fixed(
     return action
 
 
-def _complete(transaction: Transaction, run: Run, record: Intervention, now: datetime) -> list[Action]:
-    """Summary, index keys, METADATA and the waiting grading of an intervention that is whole."""
+def _complete(record: Intervention, now: datetime) -> list[Action]:
+    """Summary and index keys of an intervention that is whole."""
     record.intervention_summary = _summary(record, now)
     record.GSI4PK = keys.intervention_type(record.intervention_metadata.type)
     record.GSI4SK = keys.stamp(record.intervention_metadata.timestamp)
@@ -390,13 +402,6 @@ def _complete(transaction: Transaction, run: Run, record: Intervention, now: dat
     if record.is_dynamic:
         record.ai_metadata = _ai_metadata(record)
         actions.append(Intervention.ai_metadata.set(record.ai_metadata))
-    unchanged = run.unchanged_session()
-    whole = sum(1 for other in run.interventions.values() if other.is_whole)
-    flags = record.metadata.data_quality_flags or ()
-    facts = {"completion_status__interventions_completed": whole}
-    transaction.update("session", run.session, run.stage_done(now=now, flags=flags, **facts), unchanged)
-    what = f"questions-{record.intervention_metadata.segment_id}"
-    transaction.create("task", grading_task(run.id, what, now))
     return actions
 
 

@@ -1,28 +1,18 @@
-"""How a session ends: with its survey, or stopped before. What was stored stays."""
+"""How a session ends: with its survey, stopped by staff or left to the clock. What was stored stays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from . import audit, keys, late, open_session
 from .audit import Actor
 from .content import Package
-from .models import (
-    PostSurvey,
-    Session,
-    Student,
-)
+from .models import InvalidField, PostSurvey, Session
 from .models.transaction import Busy, Refused, Transaction
-from .run import (
-    DifferentAnswer,
-    Run,
-    SessionClosed,
-    commit,
-    keep_conflict,
-    seconds_between,
-)
+from .run import DifferentAnswer, Run, SessionClosed, commit, keep_conflict, seconds_between
+from .submissions import Submission, finish, note_reopening, open_again, take
 
 
 def submit_survey(
@@ -37,24 +27,32 @@ def submit_survey(
 ) -> Run:
     """Store the survey (`answers` by group, then field) and complete the session.
 
-    Raises InvalidField, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
+    Raises InvalidField, OutOfStep, SessionClosed, KeptForStaff, ConsentNotInForce, DifferentAnswer.
     """
-    if run.survey is not None:
-        return _same_survey(run, answers, submission_id, now)
-    run.expect("survey", 1)
-    shown = max(run.last_moment, min(shown_at or run.last_moment, now))
-    survey = _new_survey(run, answers, submission_id, package, now, held)
-    survey.survey_metadata.duration_seconds = late.response_time(held, seconds_between(shown, now))
-    survey.serialize()  # faults are named before anything of the run is touched
-    try:
-        commit(_completing(run, survey, now, late.flags(held)))
-    except Refused:
-        fresh = Run.load(run.id)
-        if fresh.survey is None:
-            raise Busy("another change was in the way; nothing was stored, send it again") from None
-        return _same_survey(fresh, answers, submission_id, now)
-    run.survey = survey
-    return run
+    sent = Submission(
+        stage="survey",
+        question="survey",
+        text="\n".join(f"{group}.{name}: {value}" for group, name, value in _values(answers)),
+        submission_id=submission_id,
+        now=now,
+        held=held,
+    )
+
+    def already(run: Run) -> bool:
+        return run.survey is not None and _is_same_survey(run, answers, submission_id, now)
+
+    def store(run: Run) -> None:
+        shown = max(run.last_moment, min(shown_at or run.last_moment, now))
+        survey = _new_survey(run, answers, submission_id, package, now, held)
+        survey.survey_metadata.duration_seconds = late.response_time(held, seconds_between(shown, now))
+        survey.serialize()  # faults are named before anything of the run is touched
+        run.survey = survey
+        transaction = Transaction()
+        transaction.create("survey", survey)
+        facts = {"completion_status__post_survey_completed": True}
+        finish(run, transaction, now=now, held=held, flags=late.flags(held), **facts)
+
+    return take(run, sent, already=already, store=store)
 
 
 def _new_survey(
@@ -81,10 +79,15 @@ def _new_survey(
     )
 
 
-def _same_survey(
+def _values(answers: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:
+    for group, fields in answers.items():
+        yield from ((group, name, value) for name, value in fields.items())
+
+
+def _is_same_survey(
     run: Run, answers: Mapping[str, Mapping[str, Any]], submission_id: str, now: datetime
-) -> Run:
-    """The run as it is, if the stored survey says the same. Raises DifferentAnswer; the other one is kept."""
+) -> bool:
+    """Whether the stored survey says the same. Raises DifferentAnswer; the other one is kept."""
     stored: Any = run.survey
     other = [
         f"{group}.{field}: {value}"
@@ -93,7 +96,7 @@ def _same_survey(
         if getattr(getattr(stored, group), field, None) != value
     ]
     if not other:
-        return run
+        return True
     keep_conflict(
         run,
         step=run.step_of("survey"),
@@ -110,56 +113,37 @@ def _all_fields(stored: Any, told: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [*told.items(), *((name, None) for name in stored.attribute_values if name not in told)]
 
 
-def _completing(run: Run, survey: PostSurvey, now: datetime, late_flags: list[str]) -> Transaction:
-    """Survey, completed session, and the condition on the student's profile, all or nothing."""
-    transaction = Transaction()
-    unchanged = run.unchanged_session()
-    transaction.create("survey", survey)
-    facts = {
-        "state": "completed",
-        "completion_status__post_survey_completed": True,
-        "completion_status__completed": True,
-        **run.ending(now),
-    }
-    expected = len([stage for stage in run.stages if stage.kind == "questions"])
-    whole = run.session.completion_status.interventions_completed
-    flags = late_flags + (["intervention_count_mismatch"] if whole != expected else [])
-    transaction.update("session", run.session, run.stage_done(now=now, flags=flags, **facts), unchanged)
-    student = Student(PK=keys.student(run.session.student_id), SK=keys.PROFILE)
-    metadata: Any = Student.metadata
-    completed = metadata.conditions_completed
-    code = run.session.experimental_condition.condition_code
-    growing = [completed.set(completed.append([code])), metadata.updated_at.set(now)]
-    condition = Student.consent_in_force()
-    if open_session.is_held(run.session):
-        released, unheld = open_session.release(run.id)
-        growing, condition = growing + released, condition & unheld
-    transaction.update("consent", student, growing, condition)
-    return transaction
+def stop(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
+    """Staff close a session before its end; what was stored stays. Stopping twice is harmless.
 
-
-def stop(run: Run, *, by: Actor, now: datetime, reason: str | None = None) -> Run:
-    """Close a session before its end; what was stored stays. Closing twice is harmless.
-
-    Raises SessionClosed for a session that is already complete.
+    Raises InvalidField without a reason, SessionClosed for a session that is closed otherwise, Busy.
     """
-    if run.session.state == "abandoned":
+    if run.session.state == "stopped":
         return run
+    reason = _required(reason)
     if not run.is_open:
         raise SessionClosed(str(run.session.state))
     try:
-        stopping(run, by=by, now=now, reason=reason).commit()
+        closing(run, state="stopped", end=now, by=by, now=now, reason=reason).commit()
     except Refused:
         raise Busy("the session moved on meanwhile; look again before you stop it") from None
     return run
 
 
-def stopping(run: Run, *, by: Actor, now: datetime, reason: str | None) -> Transaction:
+def _required(reason: str) -> str:
+    """Raises InvalidField."""
+    reason = reason.strip()
+    if not reason:
+        raise InvalidField("reason", "is missing: say why")
+    return reason
+
+
+def closing(run: Run, *, state: str, end: datetime, by: Actor, now: datetime, reason: str) -> Transaction:
     """What closes an open session, not yet committed; the local copy is closed."""
     transaction = Transaction()
     unchanged = run.unchanged_session()
     before, step = str(run.session.state), run.step
-    actions = run.stage_done(now=now, state="abandoned", **run.ending(now))
+    actions = run.stage_done(now=now, state=state, **run.ending(end))
     transaction.update("session", run.session, actions, unchanged)
     open_session.close(transaction, run.session)
     audit.note(
@@ -170,10 +154,32 @@ def stopping(run: Run, *, by: Actor, now: datetime, reason: str | None) -> Trans
         student_id=run.session.student_id,
         session_id=run.id,
         old={"state": before, "step": step.slug if step else None},
-        new={"state": "abandoned"},
+        new={"state": state},
         reason=reason,
     )
     return transaction
+
+
+def reopen(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
+    """Staff open a session again that was stopped, or left to the clock. One that holds all steps completes.
+
+    Raises InvalidField without a reason, SessionClosed for any other session, open_session.AlreadyOpen,
+    ConsentNotInForce, Busy.
+    """
+    if run.session.state not in ("stopped", "abandoned"):
+        raise SessionClosed(str(run.session.state))
+    reason = _required(reason)
+    transaction, unchanged = Transaction(), run.unchanged_session()
+    facts: dict[str, Any] = {}
+    flags: list[str] = []
+    open_again(run, transaction, facts, flags, now)
+    note_reopening(transaction, run, facts, by=by, now=now, reason=reason)
+    transaction.update("session", run.session, run.stage_done(now=now, flags=flags, **facts), unchanged)
+    try:
+        commit(transaction)
+    except Refused:
+        raise Busy("the session changed meanwhile; look again before you reopen it") from None
+    return run
 
 
 def is_stale(session: Session, *, now: datetime, after: timedelta) -> bool:

@@ -13,7 +13,7 @@ from pynamodb.expressions.update import Action
 from . import dialogue, flow, keys, late, scoring
 from .content import Package, Segment
 from .models import ContentDelivery, SegmentTracking
-from .models.transaction import Busy, Refused
+from .models.transaction import Refused, Transaction
 from .run import (
     DifferentAnswer,
     OutOfStep,
@@ -23,6 +23,7 @@ from .run import (
     keep_conflict,
     seconds_between,
 )
+from .submissions import Submission, finish, take
 
 COMPLETE_SHARE = 0.95  # of a segment's seconds have to be played for it to count as completed
 TIMING_TOLERANCE_SECONDS = 5
@@ -56,12 +57,40 @@ def choose_format(
 ) -> Run:
     """Store how the student follows the content. Of two different choices the first one stands.
 
-    Raises InvalidField, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
+    Raises InvalidField, and what `submissions.take` raises; DifferentAnswer.
     """
-    if run.content is not None:
-        return _same_choice(run, (format_chosen, speed, captions), submission_id, now)
-    run.expect("format", 1)
-    content = ContentDelivery(
+    chosen = (format_chosen, speed, captions)
+    sent = Submission(
+        stage="format",
+        question="format",
+        text=choice_in_words(*chosen),
+        submission_id=submission_id,
+        now=now,
+        held=held,
+    )
+
+    def already(run: Run) -> bool:
+        return run.content is not None and _is_same_choice(run, chosen, submission_id, now)
+
+    def store(run: Run) -> None:
+        run.content = _new_content(run, chosen, package, now, submission_id, held)
+        transaction = Transaction()
+        transaction.create("content", run.content)
+        finish(run, transaction, now=now, held=held, flags=late.flags(held))
+
+    return take(run, sent, already=already, store=store)
+
+
+def _new_content(
+    run: Run,
+    chosen: tuple[str, float, bool],
+    package: Package,
+    now: datetime,
+    submission_id: str | None,
+    held: late.Held | None,
+) -> ContentDelivery:
+    format_chosen, speed, captions = chosen
+    return ContentDelivery(
         PK=keys.session(run.id),
         SK=keys.CONTENT_DELIVERY,
         session_id=run.id,
@@ -96,31 +125,17 @@ def choose_format(
             "held_seconds": late.held_seconds(held),
         },
     )
-    transaction = run.writing()
-    transaction.create("content", content)
-    if held:
-        unchanged = run.unchanged_session()
-        transaction.update("session", run.session, run.stage_done(now=now, flags=late.flags(held)), unchanged)
-    try:
-        commit(transaction)
-    except Refused:
-        fresh = Run.load(run.id)
-        if fresh.content is None:
-            raise Busy("another change was in the way; nothing was stored, send it again") from None
-        return _same_choice(fresh, (format_chosen, speed, captions), submission_id, now)
-    run.content = content
-    return run
 
 
-def _same_choice(run: Run, chosen: tuple[str, float, bool], submission_id: str | None, now: datetime) -> Run:
-    """The run as it is, if the stored choice is the same. Raises DifferentAnswer; the other one is kept."""
+def _is_same_choice(
+    run: Run, chosen: tuple[str, float, bool], submission_id: str | None, now: datetime
+) -> bool:
+    """Whether the stored choice is the same. Raises DifferentAnswer; the other one is kept."""
     stored = _content(run)
-    told = stored.delivery_preferences
-    if (told.format_chosen, told.playback_speed, told.captions_enabled) == chosen:
-        return run
-    way, speed, captions = chosen
-    words = choice_in_words(way, speed, captions)
-    _keep_other(run, "format", submission_id, words, now)
+    preferences = stored.delivery_preferences
+    if (preferences.format_chosen, preferences.playback_speed, preferences.captions_enabled) == chosen:
+        return True
+    _keep_other(run, "format", submission_id, choice_in_words(*chosen), now)
     same = submission_id is not None and stored.metadata.submission_id == submission_id
     raise DifferentAnswer(same_submission=same)
 
@@ -170,14 +185,40 @@ def finish_segment(
     """End a segment; where three questions follow, their record is opened in the same transaction.
 
     Finished again, in another tab too, it changes nothing; only another report under the same submission id
-    is a conflict. Raises OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
+    is a conflict. Raises what `submissions.take` raises; DifferentAnswer.
     """
-    stored = tracking_of(run, segment_id)
-    if stored is not None and stored.end_time is not None:
-        return _same_end(run, stored, report, submission_id, now)
-    run.expect(f"segment-{segment_id}", 1)
-    segment = package.segment(segment_id)
-    tracking = _updated(stored, segment, report, run.last_moment)
+    sent = Submission(
+        stage=f"segment-{segment_id}",
+        question=f"segment-{segment_id}",
+        text=report.as_sent or "no report",
+        submission_id=submission_id,
+        now=now,
+        held=held,
+    )
+
+    def already(run: Run) -> bool:
+        ended = tracking_of(run, segment_id)
+        if ended is None or ended.end_time is None:
+            return False
+        return _is_same_end(run, ended, report, submission_id, now)
+
+    def store(run: Run) -> None:
+        _store_end(run, package.segment(segment_id), report, package, now, submission_id, held)
+
+    return take(run, sent, already=already, store=store)
+
+
+def _store_end(
+    run: Run,
+    segment: Segment,
+    report: Report,
+    package: Package,
+    now: datetime,
+    submission_id: str | None,
+    held: late.Held | None,
+) -> None:
+    segment_id = int(segment.segment_id)
+    tracking = _updated(tracking_of(run, segment_id), segment, report, run.last_moment)
     tracking.end_time = now
     tracking.submission_id, tracking.report = submission_id, report.as_sent or None
     tracking.held_seconds = late.held_seconds(held)
@@ -193,34 +234,24 @@ def finish_segment(
     flags = _deviations(segment, played, elapsed) + late.flags(held)
     before = _open_segment(run, segment_id)
     _keep(run, segment_id, tracking)
-    _add_up(run, package, now)
-    transaction = run.writing()
+    _add_up(run, package, now, held)
+    transaction = Transaction()
     transaction.update("content", _content(run), _ending(run, segment_id, tracking), before)
     if segment_id in flow.SCHEDULE[run.session.condition.interval]:
         record = dialogue.opened(run, segment=segment, package=package, now=now)
         transaction.create("intervention", record)
         run.interventions[segment_id] = record
-    if segment_id == flow.SEGMENTS or flags:
-        unchanged = run.unchanged_session()
-        facts = {"completion_status__content_completed": True} if segment_id == flow.SEGMENTS else {}
-        transaction.update("session", run.session, run.stage_done(now=now, flags=flags, **facts), unchanged)
-    try:
-        commit(transaction)
-    except Refused:
-        fresh = Run.load(run.id)
-        ended = tracking_of(fresh, segment_id)
-        if ended is not None and ended.end_time is not None:
-            return _same_end(fresh, ended, report, submission_id, now)
-        raise Busy("another change was in the way; nothing was stored, send it again") from None
-    return run
+    facts = {"completion_status__content_completed": True} if segment_id == flow.SEGMENTS else {}
+    finish(run, transaction, now=now, held=held, flags=flags, **facts)
 
 
-def _same_end(
+def _is_same_end(
     run: Run, ended: SegmentTracking, report: Report, submission_id: str | None, now: datetime
-) -> Run:
+) -> bool:
+    """Whether the segment's end says nothing new. Raises DifferentAnswer; the other report is kept."""
     same = submission_id is not None and ended.submission_id == submission_id
     if not same or (ended.report or "") == report.as_sent:
-        return run
+        return True
     _keep_other(run, f"segment-{ended.segment_id}", submission_id, report.as_sent or "no report", now)
     raise DifferentAnswer(same_submission=True)
 
@@ -298,7 +329,7 @@ def _keep(run: Run, segment_id: int, tracking: SegmentTracking) -> None:
     content.segment_tracking = [*others, tracking]
 
 
-def _add_up(run: Run, package: Package, now: datetime) -> None:
+def _add_up(run: Run, package: Package, now: datetime, held: late.Held | None) -> None:
     """The totals over all segments. Time spent on questions is not content time."""
     content = _content(run)
     metrics, tracked = content.engagement_metrics, content.segment_tracking
@@ -309,7 +340,8 @@ def _add_up(run: Run, package: Package, now: datetime) -> None:
     metrics.completion_percentage = scoring.percentage(
         metrics.total_play_time_seconds, package.duration_seconds
     )
-    metrics.total_elapsed_time_seconds = seconds_between(metrics.start_time, now)
+    chosen_at = metrics.start_time - timedelta(seconds=content.metadata.held_seconds or 0)
+    metrics.total_elapsed_time_seconds = seconds_between(chosen_at, late.given_at(held, now))
     if len(tracked) == flow.SEGMENTS:
         metrics.end_time = now
     content.metadata.updated_at = now

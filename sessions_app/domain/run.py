@@ -36,6 +36,8 @@ from .tutor.values import Payer
 
 LONG_PAUSE_SECONDS = 600
 RESUMED_AFTER_SECONDS = 1800  # without a stored step: longer than anything a step asks for
+SILENT_AFTER = timedelta(minutes=5)
+"""Without anything stored for so long, somebody should look."""
 SHORT_ANSWER_CHARACTERS = 5
 LONGEST_ANSWER = 10_000
 
@@ -49,7 +51,7 @@ class SessionUnreadable(SessionNotFound):
 
 
 class SessionClosed(Exception):
-    """The session no longer takes answers; `state` says why."""
+    """The session does not take this any more; `state` says why."""
 
     def __init__(self, state: str) -> None:
         super().__init__(f"the session is {state}")
@@ -222,9 +224,19 @@ class Run:
         return done
 
     @property
+    def takes_late_answers(self) -> bool:
+        """Whether what a participant gave is still taken, or kept for staff: only withdrawal refuses."""
+        return str(self.session.state) != "withdrawn"
+
+    @property
+    def next_step(self) -> flow.Step | None:
+        """The first step that is not stored, whether the session is open or not; None when all is there."""
+        return flow.next_step(self.stages, self.done)
+
+    @property
     def step(self) -> flow.Step | None:
         """The step that comes next; None when the session is closed or all is done."""
-        return flow.next_step(self.stages, self.done) if self.is_open else None
+        return self.next_step if self.is_open else None
 
     @property
     def minutes_left(self) -> float:
@@ -237,6 +249,34 @@ class Run:
         It follows from what is stored, so every tab and device computes the same moment.
         """
         return max(filter(None, self._moments()))
+
+    @property
+    def last_seen(self) -> datetime:
+        """The newest sign of life. METADATA knows of stages; what is stored inside one, its record knows."""
+        records = [self.content, *self.assessments.values(), *self.interventions.values()]
+        updated = [record.metadata.updated_at for record in records if record is not None]
+        return max(filter(None, [self.last_moment, self.session.metadata.updated_at, *updated]))
+
+    @property
+    def has_pages_on_a_device(self) -> bool:
+        """Whether a device took the pages to come, so that a student can go on without a network.
+
+        A tablet that was taken back afterwards does not count.
+        """
+        cached_at: datetime | None = self.session.pages_cached_at
+        if cached_at is None:
+            return False
+        taken_back = any(browser.ended_at and browser.ended_at >= cached_at for browser in self.browsers)
+        return not taken_back or any(browser.ended_at is None for browser in self.browsers)
+
+    def may_be_offline(self, now: datetime) -> bool:
+        """Nothing was heard for a while, and the student may be going on without a network."""
+        return self.is_open and self.has_pages_on_a_device and now - self.last_seen > SILENT_AFTER
+
+    @property
+    def last_given(self) -> datetime:
+        """When the participant last gave anything; what waited on a device counts from when it was given."""
+        return max(self._moments_of_giving())
 
     def was_left(self, now: datetime | None) -> bool:
         """Whether nothing was given for so long that somebody had gone away, up to `now` if that is asked.
@@ -262,6 +302,8 @@ class Run:
         for intervention in self.interventions.values():
             for told in (q.answer_metadata for q in intervention.questions if q.answer_metadata):
                 yield from given(told.timestamp, told.held_seconds)
+        if self.survey:
+            yield from given(self.survey.survey_metadata.timestamp, self.survey.survey_metadata.held_seconds)
 
     def _moments(self) -> Iterable[datetime | None]:
         """Other clients leave some of them out."""
@@ -319,8 +361,8 @@ class Run:
         if step is None or (step.stage.name, step.number) != (stage, number):
             raise OutOfStep(step)
 
-    def ending(self, now: datetime) -> dict[str, Any]:
-        """What a session's timeline tells from its end on, for `stage_done`."""
+    def ending(self, end: datetime) -> dict[str, Any]:
+        """The timeline of a session that ended then, for `stage_done`."""
         played = (self.content.engagement_metrics.total_play_time_seconds or 0) if self.content else 0
         asked: list[float] = [
             record.intervention_summary.total_duration_seconds or 0
@@ -328,8 +370,8 @@ class Run:
             if record.intervention_summary
         ]
         return {
-            "timeline__session_end": now,
-            "timeline__total_duration_seconds": seconds_between(self.session.start, now),
+            "timeline__session_end": end,
+            "timeline__total_duration_seconds": seconds_between(self.session.start, end),
             "timeline__content_duration_seconds": played,
             "timeline__intervention_duration_seconds": sum(asked),
         }
@@ -347,7 +389,7 @@ class Run:
         return transaction
 
     def stage_done(self, *, now: datetime, flags: Iterable[str] = (), **facts: Any) -> list[Action]:
-        """The update of METADATA at the end of a stage; `facts` are dotted paths with `__` for dots.
+        """The update of METADATA; `facts` are dotted paths with `__` for dots, and None removes a value.
 
         The local copy is changed alike, so that the run can go on without being read again.
         """
@@ -377,7 +419,8 @@ def _assign(session: Session, path: list[str], value: Any) -> Action:
     for name in path[:-1]:
         target, attribute = getattr(target, name), getattr(attribute, name)
     setattr(target, path[-1], value)
-    action: Action = getattr(attribute, path[-1]).set(value)
+    last = getattr(attribute, path[-1])
+    action: Action = last.remove() if value is None else last.set(value)
     return action
 
 
@@ -416,25 +459,34 @@ def timing_flags(seconds: float) -> list[str]:
 
 
 def keep_conflict(
-    run: Run, *, step: flow.Step, question: str, submission_id: str, text: str, now: datetime
+    run: Run,
+    *,
+    step: flow.Step,
+    question: str,
+    submission_id: str,
+    text: str,
+    now: datetime,
+    **details: Any,
 ) -> None:
-    """Store a second text for an answered question; the same conflict sent again changes nothing.
+    """Store a text that does not count, for staff; the same one sent again changes nothing.
 
-    Its key has the time of the answer that counts: the same text, sent many times at once, is one item.
+    Its key has the time of the answer that counts, or else that of the session's end: the same text, sent
+    many times at once, is one item. `details` are further attributes of the item.
     """
-    told = hashlib.sha256(f"{submission_id}\n{text}".encode()).hexdigest()[:32]
-    kept = any(c.submission_id == submission_id and c.text == text for c in run.conflicts)
-    if kept:
+    this = (submission_id, question, text)
+    if any((known.submission_id, known.question, known.text) == this for known in run.conflicts):
         return
+    digest = hashlib.sha256("\n".join(this).encode()).hexdigest()[:32]
     conflict = AnswerConflict(
         PK=keys.session(run.id),
-        SK=keys.conflict(run.stored_at(step) or now, told),
+        SK=keys.conflict(run.stored_at(step) or run.session.timeline.session_end or now, digest),
         session_id=run.id,
         stage=step.stage.name,
         question=question,
         submission_id=submission_id,
         text=text,
         at=now,
+        **details,
     )
     transaction = run.writing()
     transaction.create("conflict", conflict)

@@ -19,19 +19,19 @@ from .models import (
     AssessmentQuestion,
     GradingTask,
 )
-from .models.transaction import Busy, Refused, Transaction
+from .models.transaction import Transaction
 from .run import (
     SHORT_ANSWER_CHARACTERS,
     DifferentAnswer,
     OutOfStep,
     Run,
     clean_answer,
-    commit,
     count_is,
     keep_conflict,
     seconds_between,
     timing_flags,
 )
+from .submissions import Submission, finish, take
 
 
 class BadChoice(ValueError):
@@ -53,7 +53,7 @@ def answer_item(
     """Store the answer to the `number`-th item (from 1) of the baseline or the final assessment.
 
     `shown_at` is when the first item came on screen; later ones were shown when the one before was stored.
-    Raises BadAnswer, BadChoice, OutOfStep, SessionClosed, ConsentNotInForce, DifferentAnswer.
+    Raises BadAnswer, BadChoice, and what `submissions.take` raises; DifferentAnswer.
     """
     answer = clean_answer(answer)
     if not 1 <= number <= len(package.assessment):
@@ -61,17 +61,23 @@ def answer_item(
     item = package.assessment[number - 1]
     if item.question_type == "multiple_choice" and answer not in item.options:
         raise BadChoice("Please choose one of the answers.")
-    if _already(run, kind, number, item, answer, submission_id, now):
-        return run
-    run.expect(kind, number)
-    try:
-        return _store_item(run, kind, item, answer, submission_id, package, now, shown_at, held)
-    except Refused:
-        fresh = Run.load(run.id)  # another tab was faster
-        if _already(fresh, kind, number, item, answer, submission_id, now):
-            return fresh
-        fresh.expect(kind, number)
-        raise Busy("another change was in the way; nothing was stored, send it again") from None
+    sent = Submission(
+        stage=kind,
+        number=number,
+        question=str(item.question_id),
+        text=answer,
+        submission_id=submission_id,
+        now=now,
+        held=held,
+    )
+
+    def already(run: Run) -> bool:
+        return _already(run, kind, number, item, answer, submission_id, now)
+
+    def store(run: Run) -> None:
+        _store_item(run, kind, item, answer, submission_id, package, now, shown_at, held)
+
+    return take(run, sent, already=already, store=store)
 
 
 def _already(
@@ -105,31 +111,30 @@ def _store_item(
     now: datetime,
     shown_at: datetime | None,
     held: late.Held | None,
-) -> Run:
+) -> None:
     start = run.stage_start(kind)
     record = run.assessments.get(kind) or _new_assessment(run, kind, start, package, now)
     shown = run.last_moment if record.questions else max(start, min(shown_at or start, now))
     seconds = late.response_time(held, seconds_between(shown, now))
     question = _answered(item, answer, submission_id, seconds, now)
     question.held_seconds = late.held_seconds(held)
-    transaction = run.writing()
+    transaction, facts, flags = Transaction(), dict[str, Any](), list[str]()
     earlier = len(record.questions)
     record.questions = [*record.questions, question]
     record.metadata.updated_at = now
     record.metadata.version += 1
-    complete = len(record.questions) == len(package.assessment)
-    if complete:
+    run.assessments[kind] = record
+    if len(record.questions) == len(package.assessment):
         record.assessment_metadata.duration_seconds = _duration(record, seconds_between(start, now))
-        _complete_assessment(transaction, run, kind, record, now)
+        facts, flags = _completion(run, kind), _assessment_flags(record)
+        transaction.create("task", grading_task(run.id, kind, now))
     if earlier == 0:
         transaction.create("record", record)
     else:
         transaction.update(
             "record", record, _appending(record, question), count_is(Assessment.questions, earlier)
         )
-    commit(transaction)
-    run.assessments[kind] = record
-    return run
+    finish(run, transaction, now=now, held=held, flags=flags, **facts)
 
 
 def _duration(record: Assessment, measured: int) -> float:
@@ -190,27 +195,21 @@ def _appending(record: Assessment, question: AssessmentQuestion) -> list[Action]
     ]
 
 
-def _complete_assessment(
-    transaction: Transaction, run: Run, kind: str, record: Assessment, now: datetime
-) -> None:
-    """The last item ends the stage: METADATA says so, and the short answers wait for their grading."""
-    unchanged = run.unchanged_session()
-    facts: dict[str, Any] = {
-        f"completion_status__{'baseline' if kind == 'baseline' else 'final_assessment'}_completed": True
-    }
-    facts["timeline__assessment_duration_seconds"] = sum(
-        other.assessment_metadata.duration_seconds or 0
-        for other in {**run.assessments, kind: record}.values()
+def _completion(run: Run, kind: str) -> dict[str, Any]:
+    """What METADATA says once the last item of an assessment is stored."""
+    durations = [record.assessment_metadata.duration_seconds or 0 for record in run.assessments.values()]
+    facts = {"timeline__assessment_duration_seconds": sum(durations)}
+    if kind == "final":
+        return facts | {"completion_status__final_assessment_completed": True}
+    points = (
+        question.points_earned or 0
+        for question in run.assessments[kind].questions
+        if question.question_type == "multiple_choice"
     )
-    if kind == "baseline":
-        facts["student_metadata__prior_knowledge_score"] = sum(
-            question.points_earned or 0
-            for question in record.questions
-            if question.question_type == "multiple_choice"
-        )
-    actions = run.stage_done(now=now, flags=_assessment_flags(record), **facts)
-    transaction.update("session", run.session, actions, unchanged)
-    transaction.create("task", grading_task(run.id, kind, now))
+    return facts | {
+        "completion_status__baseline_completed": True,
+        "student_metadata__prior_knowledge_score": sum(points),
+    }
 
 
 def _assessment_flags(record: Assessment) -> list[str]:

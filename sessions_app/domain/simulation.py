@@ -200,7 +200,7 @@ def walk(cohort: Cohort, index: int, run: Run) -> Run:
     persona, clock = cohort.persona(index), Clock(run.last_moment)
     while (step := run.step) is not None:
         if persona.quits_after is not None and _steps_done(run) >= persona.quits_after:
-            run = ending.stop(run, by=cohort.actor, now=clock.after(45))
+            run = ending.stop(run, by=cohort.actor, now=clock.after(45), reason="the student had to leave")
             break
         run = Walk(cohort, index, persona, clock, cohort.chance(index, step.slug)).take(run, step)
     for task in waiting(run):

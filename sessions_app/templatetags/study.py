@@ -13,8 +13,13 @@ from ..forms import STATE_WORDS
 
 register = template.Library()
 
-SESSION_TONES = {"completed": "ok", "running": "info", "abandoned": "warn", "withdrawn": "bad"}
-SESSION_WORDS = {"abandoned": "stopped"}
+SESSION_TONES = {
+    "completed": "ok",
+    "running": "info",
+    "stopped": "warn",
+    "abandoned": "warn",
+    "withdrawn": "bad",
+}
 CONSENT_TONES = {"complete": "ok", "refused": "bad", "withdrawn": "bad"}
 REVIEW_WORDS = {"awaiting": "awaiting review", "accepted": "accepted", "returned": "returned"}
 REVIEW_TONES = {"awaiting": "info", "accepted": "ok", "returned": "bad"}
@@ -64,7 +69,7 @@ def state(session: Session) -> str:
 
 @register.filter
 def state_words(state: str) -> str:
-    return SESSION_WORDS.get(state, state)
+    return story.words(state)
 
 
 @register.filter

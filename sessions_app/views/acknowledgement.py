@@ -8,16 +8,18 @@ names both too: what is in the way for good is told apart from what passes.
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 
 from .. import study
 from ..domain import flow, keys, late
-from ..domain.run import Run
+from ..domain.run import Run, seconds_between
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"
+MAX_DIGITS = 12  # a device whose clock began in 1970 still says something: that its answer waited
 LONGEST_ECHO = 64  # characters of a submission id that is none
 
 
@@ -30,16 +32,17 @@ def is_readable(request: HttpRequest) -> bool:
     return request.content_type == URLENCODED
 
 
-def held(request: HttpRequest) -> late.Held | None:
-    """How long the answer waited on the device, as its script tells."""
+def held(request: HttpRequest, run: Run, now: datetime) -> late.Held | None:
+    """How long the answer waited on the device, as its script measured."""
     return late.held(
         seconds=_whole(request.headers.get("Held-Seconds")),
         answering=_whole(request.headers.get("Took-Seconds")),
+        session_age=seconds_between(run.session.start, now),
     )
 
 
 def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
 
 def stored(request: HttpRequest, run: Run, step: flow.Step, *, next_url: str) -> JsonResponse:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_safe
 
 from .. import study
 from ..access import allow, public, to_confined
-from ..domain import flow
+from ..domain import browsers, flow
 from ..domain.run import Run
 from ..run_forms import AnswerForm
 from . import run as pages
@@ -48,6 +48,8 @@ def pack(request: HttpRequest, session_id: str) -> HttpResponse:
     """The pages from where the session stands to its end, each under its own address."""
     run = pages.load(request, session_id)
     kept = {} if run.step is None else {url: page.content.decode() for url, page in _pages(request, run)}
+    if kept:
+        browsers.note_cached_pages(run, now=study.now())
     scripts = [f"{settings.STATIC_URL}js/{name}" for name in SCRIPTS]
     return JsonResponse(
         {"session": run.id, "version": pages.pack_version(run), "pages": kept, "scripts": scripts}

@@ -41,7 +41,11 @@ def progress(request: HttpRequest, session_id: str, stage: str) -> HttpResponse:
             package=study.package(),
             now=now,
         )
-    except (OutOfStep, SessionClosed):
+    except SessionClosed as closed:
+        if closed.state == "abandoned":  # the end of the segment opens the session again: play on
+            return JsonResponse({"saved": False})
+        return JsonResponse({"saved": False, "moved_on": True}, status=409)
+    except OutOfStep:
         return JsonResponse({"saved": False, "moved_on": True}, status=409)
     except ConsentNotInForce:
         return JsonResponse({"saved": False, "stopped": True}, status=403)

@@ -32,6 +32,7 @@ from ..domain.run import (
     SessionNotFound,
     seconds_between,
 )
+from ..domain.submissions import KeptForStaff
 from ..run_forms import AnswerForm, ChoiceForm, FormatForm, ReportForm, StepForm, SurveyForm
 from . import acknowledgement
 from .away import NOT_SAVED, away, lead_to, while_away
@@ -40,7 +41,11 @@ ANSWERED_BEFORE = (
     "This question was already answered, perhaps in another tab. Both answers are kept; the first counts."
 )
 STOPPED = "Consent is not in force any more. This was not stored."
-CLOSED = "This session has ended. This was not stored."
+CLOSED = "The student has left the study, so this session has ended. This was not stored."
+KEPT = (
+    "The session was over before you sent this. It does not count, but it is not lost: "
+    "the staff of the study can see it."
+)
 NOT_YET = "Another step comes first. This was not stored."
 TOO_EARLY = "A step before this one has not arrived yet. Nothing is lost: wait a moment and send this again."
 NO_SUCH_STEP = "This step does not exist. This was not stored."
@@ -100,8 +105,15 @@ def step(request: HttpRequest, session_id: str, stage: str, number: int = 1) -> 
             return acknowledgement.refused(request, status=404, error="unknown", message=NO_SUCH_STEP)
         return redirect(url_of(run, run.step))
     this = flow.Step(asked, number)
-    sent = request.method == "POST" and (not is_to_come(run, this) or was_given(request, run, this))
+    sent = request.method == "POST" and is_taken(request, run, this)
     return page(request, run, this) if run.step == this or sent else elsewhere(request, run, run.step)
+
+
+def is_taken(request: HttpRequest, run: Run, this: flow.Step) -> bool:
+    """Whether a step that was sent goes to its page. A session that is closed takes what was given before."""
+    if not run.is_open:
+        return run.takes_late_answers
+    return not is_to_come(run, this) or was_given(request, run, this)
 
 
 def is_to_come(run: Run, this: flow.Step) -> bool:
@@ -111,14 +123,14 @@ def is_to_come(run: Run, this: flow.Step) -> bool:
 def was_given(request: HttpRequest, run: Run, this: flow.Step) -> bool:
     """A device got ahead with the pages it keeps and then sends one plainly: it is to keep what was typed."""
     form = StepForm.fresh(request.POST, now=study.now(), page=page_of(run, this))
-    return run.is_open and not acknowledgement.by_script(request) and form.is_valid()
+    return not acknowledgement.by_script(request) and form.is_valid()
 
 
 def elsewhere(request: HttpRequest, run: Run, step: flow.Step | None) -> HttpResponse:
     """To where the session stands; what was sent for another step was not stored."""
     if not acknowledgement.by_script(request):
         return lead_to(request, url_of(run, step))
-    if not run.is_open:
+    if not run.takes_late_answers:
         return acknowledgement.refused(
             request, status=410, error="closed", message=CLOSED, next=url_of(run, None)
         )
@@ -210,6 +222,8 @@ def send(
         return elsewhere(request, run, wrong.step)
     except SessionClosed:
         return elsewhere(request, Run.load(run.id), None)
+    except KeptForStaff:
+        return kept_for_staff(request, run)
     except ConsentNotInForce:
         return stopped(request, run)
     except DifferentAnswer as conflict:
@@ -247,6 +261,17 @@ def stopped(request: HttpRequest, run: Run) -> HttpResponse:
             request, status=410, error="consent", message=STOPPED, next=url_of(run, run.step)
         )
     return render(request, "run/no_consent.html", {"run": run}, status=403)
+
+
+def kept_for_staff(request: HttpRequest, run: Run) -> HttpResponse:
+    """Given after the end: a device may forget it, for it is kept beside the session."""
+    end = url_of(run, None)
+    if acknowledgement.by_script(request):
+        return acknowledgement.refused(
+            request, status=409, error="after_end", message=KEPT, kept=True, next=end
+        )
+    messages.warning(request, KEPT)
+    return redirect(end)
 
 
 def different(request: HttpRequest, run: Run, this: flow.Step, conflict: DifferentAnswer) -> HttpResponse:
@@ -306,7 +331,7 @@ def item(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> HttpRe
             package=study.package(),
             now=now,
             shown_at=form.shown_at(),
-            held=acknowledgement.held(request),
+            held=acknowledgement.held(request, run, now),
         )
 
     return send(request, run, this, form, store, again) if data else again()
@@ -331,7 +356,7 @@ def format_choice(request: HttpRequest, run: Run, this: flow.Step, **more: Any) 
             package=package,
             now=now,
             submission_id=str(told["submission_id"]),
-            held=acknowledgement.held(request),
+            held=acknowledgement.held(request, run, now),
         )
 
     return send(request, run, this, form, store, again) if data else again()
@@ -375,7 +400,7 @@ def segment(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> Htt
             package=package,
             now=now,
             submission_id=str(form.cleaned_data["submission_id"]),
-            held=acknowledgement.held(request),
+            held=acknowledgement.held(request, run, now),
         )
 
     return send(request, run, this, form, store, again) if data else again()
@@ -419,7 +444,7 @@ def question(request: HttpRequest, run: Run, this: flow.Step) -> HttpResponse:
             submission_id=str(form.cleaned_data["submission_id"]),
             package=package,
             now=now,
-            held=acknowledgement.held(request),
+            held=acknowledgement.held(request, run, now),
             fallback=fallback,
         )
 
@@ -462,7 +487,7 @@ def survey(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> Http
             package=package,
             now=now,
             shown_at=form.shown_at(),
-            held=acknowledgement.held(request),
+            held=acknowledgement.held(request, run, now),
         )
 
     return send(request, run, this, form, store, again) if data else again()

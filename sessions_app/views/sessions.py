@@ -18,11 +18,11 @@ from pynamodb.exceptions import PynamoDBException
 
 from .. import paging, sites, story, study, transcript
 from ..access import actor, allow
-from ..domain import ending, keys
+from ..domain import ending, keys, open_session
 from ..domain.models import DirectoryEntry, Item, Session
 from ..domain.models.transaction import Busy
-from ..domain.run import Run, SessionClosed, SessionNotFound
-from ..forms import CodeFilter, ConditionFilter, DayFilter, PlaceFilter, TypeFilter
+from ..domain.run import ConsentNotInForce, Run, SessionClosed, SessionNotFound
+from ..forms import CodeFilter, ConditionFilter, DayFilter, PlaceFilter, ReopenForm, StopForm, TypeFilter
 
 FILTERS = {"day": "Day", "code": "Student", "place": "Place", "condition": "Condition", "type": "Type"}
 FORMS: dict[str, type[forms.Form]] = {
@@ -35,6 +35,14 @@ FORMS: dict[str, type[forms.Form]] = {
 DEFAULTS = {"place": "on-site", "condition": "L1-I1-D", "type": "dynamic"}
 # A session with interventions every 2.5 minutes leaves four of them in the index of types beside itself.
 READ_PER_SESSION = 4
+REOPENED = {
+    "running": "The session is open again. The student can go on where it was stopped.",
+    "completed": "Every step of the session is there, so it is complete now.",
+}
+OTHER_OPEN = (
+    "Not reopened: the student has another open session, started {}. "
+    "Continue that one, or stop it before you reopen this one."
+)
 READ_PER_OWN = 4
 """How many sessions of all sites are read for each of an own site."""
 
@@ -163,8 +171,12 @@ def _days_around(day: date) -> dict[str, Any]:
 @require_GET
 def show(request: HttpRequest, session_id: str) -> HttpResponse:
     """Everything of a session, read with one query."""
-    run, package = _load(request, session_id), study.package()
-    costs = transcript.costs(run)
+    return _page(request, _load(request, session_id))
+
+
+def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form) -> HttpResponse:
+    """`bound` replaces the empty forms of the page by what was sent."""
+    package, costs = study.package(), transcript.costs(run)
     context = {
         "run": run,
         "session": run.session,
@@ -177,10 +189,15 @@ def show(request: HttpRequest, session_id: str) -> HttpResponse:
         "survey": transcript.survey(run, package),
         "flags": story.flags(run.session),
         "conflicts": transcript.conflicts(run),
+        "after_end": transcript.after_end(run),
         "costs": costs,
         "total": transcript.total(costs),
+        "may_be_offline": run.may_be_offline(study.now()),
+        "stop_form": StopForm(),
+        "reopen_form": ReopenForm(),
+        **bound,
     }
-    return render(request, "sessions/show.html", context)
+    return render(request, "sessions/show.html", context, status=status)
 
 
 def _load(request: HttpRequest, session_id: str) -> Run:
@@ -193,17 +210,45 @@ def _load(request: HttpRequest, session_id: str) -> Run:
 
 
 @allow("facilitator", "admin")
+@never_cache
 @require_POST
 def stop(request: HttpRequest, session_id: str) -> HttpResponse:
-    run = _load(request, session_id)
+    run, form = _load(request, session_id), StopForm(request.POST)
+    if not form.is_valid():
+        return _page(request, run, 422, stop_form=form)
     try:
-        ending.stop(run, by=actor(request), now=study.now())
+        ending.stop(run, by=actor(request), now=study.now(), reason=form.cleaned_data["reason"])
     except SessionClosed as closed:
-        messages.warning(request, f"There was nothing to stop: the session is {closed.state}.")
-    except Busy as fault:
-        messages.error(request, f"Not stopped: {fault}.")
+        messages.warning(request, f"There was nothing to stop: the session is {story.words(closed.state)}.")
+    except Busy as error:
+        messages.error(request, f"Not stopped: {error}.")
     except PynamoDBException:
         messages.error(request, "Not stopped: the store did not answer. Please try again.")
     else:
         messages.success(request, "The session is stopped. What was answered before is kept.")
+    return redirect("session", run.id)
+
+
+@allow("facilitator", "admin")
+@never_cache
+@require_POST
+def reopen(request: HttpRequest, session_id: str) -> HttpResponse:
+    run, form = _load(request, session_id), ReopenForm(request.POST)
+    if not form.is_valid():
+        return _page(request, run, 422, reopen_form=form)
+    try:
+        ending.reopen(run, by=actor(request), now=study.now(), reason=form.cleaned_data["reason"])
+    except SessionClosed as closed:
+        messages.warning(request, f"Not reopened: the session is {story.words(closed.state)}.")
+    except open_session.AlreadyOpen as other:
+        began = other.session.start.astimezone(study.zone())
+        messages.error(request, OTHER_OPEN.format(f"{began:%b %-d, %H:%M}"))
+    except ConsentNotInForce:
+        messages.error(request, "Not reopened: the student's consent is not in force.")
+    except Busy as error:
+        messages.error(request, f"Not reopened: {error}.")
+    except PynamoDBException:
+        messages.error(request, "Not reopened: the store did not answer. Please try again.")
+    else:
+        messages.success(request, REOPENED[story.state_of(run.session)])
     return redirect("session", run.id)

@@ -12,7 +12,7 @@ from django.test import Client
 
 from analytics_app import board
 from sessions_app import study
-from sessions_app.domain import ending, flow, spending
+from sessions_app.domain import browsers, ending, flow, spending
 from sessions_app.domain.models import Session
 from sessions_app.domain.run import DifferentAnswer, Run
 from sessions_app.domain.tutor import TutorFailed
@@ -161,7 +161,7 @@ def test_rows_keep_their_place_between_looks(client: Client, at: Any) -> None:
 
 def test_only_running_sessions_are_on_it(client: Client, at: Any) -> None:
     runs = [start_in("L4-I3-S") for _ in range(2)]
-    ending.stop(runs[0], by=FACILITATOR, now=NOON)
+    ending.stop(runs[0], by=FACILITATOR, now=NOON, reason="the bell rang")
     whole = Participant.in_condition("L4-I3-S").walk()
     at(whole.now)
     assert shown(client) == [runs[1].id]
@@ -180,8 +180,40 @@ def test_sessions_left_behind_stand_apart_and_call_nobody(client: Client, at: An
     at(NOON + timedelta(hours=3))
     page = text(client.get("/monitor/"))
     assert "0 running, 0 need you" in page
-    assert "Left behind" in page
+    assert "Left" in page
+    assert "May be going on without a network" not in page
     assert shown(client) == [run.id]
+
+
+def test_a_session_whose_pages_are_on_a_device_may_be_going_on(client: Client, at: Any) -> None:
+    run = start_in("L4-I3-S")
+    at(NOON + MINUTE)
+    assert client.get(f"/run/{run.id}/pack/").status_code == 200
+    at(NOON + 10 * MINUTE)
+    assert "still for 10 min, maybe offline" in text(client.get("/monitor/"))
+    at(NOON + timedelta(hours=3))
+    page = text(client.get("/monitor/"))
+    assert "May be going on without a network" in page
+    assert "<h2>Left</h2>" not in page
+    assert shown(client) == [run.id]
+
+
+def test_a_tablet_that_was_taken_back_goes_on_nowhere(client: Client, at: Any) -> None:
+    run = start_in("L4-I3-S")
+    browsers.hand_over(run, browser_id="a-tablet", by=FACILITATOR, now=NOON)
+    browsers.note_cached_pages(run, now=NOON + MINUTE)
+    at(NOON + timedelta(hours=3))
+    assert "May be going on without a network" in text(client.get("/monitor/"))
+    browsers.take_back(
+        session_id=run.id,
+        browser_id="a-tablet",
+        student_id=run.session.student_id,
+        by=FACILITATOR,
+        now=NOON + 2 * MINUTE,
+    )
+    page = text(client.get("/monitor/"))
+    assert "May be going on without a network" not in page
+    assert "<h2>Left</h2>" in page
 
 
 def test_a_row_leads_to_the_session(client: Client, at: Any) -> None:

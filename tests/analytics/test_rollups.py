@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from analytics_app import queries, recount, rollups, stream
 from analytics_app.contributions import contribution
-from sessions_app.domain import keys
+from sessions_app.domain import abandoned, ending, keys
 from sessions_app.domain.models import (
     Assessment,
     ConditionStatistics,
@@ -25,6 +25,7 @@ from sessions_app.domain.models import (
 )
 from sessions_app.domain.run import Run
 from tests.analytics import cohort
+from tests.domain.cast import FACILITATOR, Participant
 
 CELL = keys.Condition.from_code("L1-I1-D")
 SEPTEMBER = cohort.NOON - timedelta(days=40)
@@ -112,7 +113,7 @@ def test_a_full_baseline_has_a_gain_but_no_normalised_one() -> None:
     assert "normalized_n" not in counts
 
 
-@pytest.mark.parametrize("state", ["withdrawn", "abandoned"])
+@pytest.mark.parametrize("state", ["withdrawn", "abandoned", "stopped"])
 def test_a_session_that_ended_early_has_no_outcomes(state: str) -> None:
     items = cohort.whole()[1:]
     counts = contribution(Run.of([*items, cohort.session(state=state)])).sums.counts
@@ -309,6 +310,30 @@ def change(what: str, session_id: str, value: int, chance: random.Random, waitin
     elif exists and what in ("withdraw", "abandon", "reopen"):
         states = {"withdraw": "withdrawn", "abandon": "abandoned", "reopen": "completed"}
         move(session_id, states[what])
+
+
+def test_the_statistics_follow_a_session_that_late_answers_open_and_complete(table: str) -> None:
+    participant = Participant.in_condition("L4-I3-S").walk_to("final/10")
+    run, cell = participant.run, keys.Condition.from_code("L4-I3-S")
+    closed = participant.now + timedelta(hours=25)
+    assert abandoned.close(run.id, now=closed, after=timedelta(hours=24))
+
+    def counted() -> dict[str, int]:
+        apply(run.id)
+        assert differences(cell) == []
+        sums = queries.condition_figures(cell).sums
+        return {name: sums[name] for name in ("sessions", "completed", "stopped", "abandoned", "did_final")}
+
+    nothing = {"sessions": 1, "completed": 0, "stopped": 0, "abandoned": 0, "did_final": 0}
+    assert counted() == {**nothing, "abandoned": 1}
+    participant.run, participant.now = Run.load(run.id), closed
+    participant.answer_item("final", 10)
+    assert counted() == {**nothing, "did_final": 1}
+    ending.stop(participant.run, by=FACILITATOR, now=closed, reason="the bell rang")
+    assert counted() == {**nothing, "did_final": 1, "stopped": 1}
+    participant.run = ending.reopen(Run.load(run.id), by=FACILITATOR, now=closed, reason="a mistake")
+    participant.survey()
+    assert counted() == {**nothing, "did_final": 1, "completed": 1}
 
 
 @pytest.mark.parametrize("keeps_contribution", [True, False])

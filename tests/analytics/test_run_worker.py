@@ -72,6 +72,21 @@ def test_a_session_left_behind_is_closed_once_an_hour_at_most(
     assert duty.step() is False
 
 
+def test_an_old_session_that_a_late_answer_opened_is_closed_again_within_a_day(
+    table: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ABANDON_AFTER_HOURS = 24
+    duty = run_worker.LeftBehind()
+    noon = cohort.NOON + timedelta(days=20)
+    monkeypatch.setattr(study, "now", lambda: noon)
+    assert duty.step() is False
+    old = cohort.session(state="running", start=cohort.NOON)
+    old.save()
+    for hours, closed in ((2, False), (11, False), (13, True)):
+        monkeypatch.setattr(study, "now", lambda hours=hours: noon + timedelta(hours=hours))
+        assert duty.step() is closed
+
+
 def test_once_with_nothing_to_do_ends(table: str) -> None:
     call_command("run_worker", once=True)
     assert list(Item.query(keys.worker("statistics"))) == []

@@ -61,7 +61,7 @@ def test_a_session_that_is_merely_touched_does_not_matter() -> None:
     assert stream.concerns(cohort.record(new=after, old=before)) is None
 
 
-@pytest.mark.parametrize("state", ["completed", "abandoned", "withdrawn"])
+@pytest.mark.parametrize("state", ["completed", "stopped", "abandoned", "withdrawn"])
 def test_a_session_that_ends_matters(state: str) -> None:
     before, after = cohort.session(session_id="s"), cohort.session(session_id="s", state=state)
     assert stream.concerns(cohort.record(new=after, old=before)) == "s"

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-from sessions_app.domain import dialogue, ending, keys, onboarding, playing, running, starting
+from sessions_app.domain import dialogue, ending, keys, late, onboarding, playing, running, starting
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.content import ConsentForm, load
 from sessions_app.domain.models import AuditEntry, AuditReason, Session, Student
@@ -183,7 +183,9 @@ class Participant:
         )
         return self.run
 
-    def finish_segment(self, segment_id: int, seconds: float = 150, **counted: Any) -> Run:
+    def finish_segment(
+        self, segment_id: int, seconds: float = 150, held: late.Held | None = None, **counted: Any
+    ) -> Run:
         counted = {"position": 150, "played": 150} | counted
         self.run = playing.finish_segment(
             self.run,
@@ -191,6 +193,7 @@ class Participant:
             report=playing.Report(**counted),
             package=PACKAGE,
             now=self.after(seconds),
+            held=held,
         )
         return self.run
 

@@ -76,16 +76,16 @@ def test_stopping_tells_the_step_and_twice_is_told_once(table: str, everything: 
         ending.stop(run, by=ADMIN, now=NOON + timedelta(minutes=1), reason="the bus leaves")
     told = [entry for entry in entries(everything) if entry["action"] == "session.stop"]
     assert [(one["old"], one["new"], reason_of(one)) for one in told] == [
-        ({"state": "running", "step": "baseline/1"}, {"state": "abandoned"}, "the bus leaves")
+        ({"state": "running", "step": "baseline/1"}, {"state": "stopped"}, "the bus leaves")
     ]
 
 
 def test_a_stop_that_comes_too_late_is_not_told(table: str, everything: Everything) -> None:
     run, other = start(enrol()), None
     other = Run.load(run.id)
-    ending.stop(run, by=FACILITATOR, now=NOON + timedelta(minutes=1))
+    ending.stop(run, by=FACILITATOR, now=NOON + timedelta(minutes=1), reason="the bell rang")
     with pytest.raises(Busy):
-        ending.stop(other, by=FACILITATOR, now=NOON + timedelta(minutes=2))
+        ending.stop(other, by=FACILITATOR, now=NOON + timedelta(minutes=2), reason="the bell rang")
     assert [told["action"] for told in entries(everything)].count("session.stop") == 1
 
 

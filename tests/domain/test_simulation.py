@@ -149,7 +149,7 @@ def test_all_24_conditions_run_through_and_every_item_is_valid(table: str, every
     with ThreadPoolExecutor(6) as pool:
         runs = list(pool.map(lambda index: simulation.walk(many, index, admitted[index]), range(24)))
     assert {run.session.condition for run in runs} == set(keys.CONDITIONS)
-    assert {run.session.state for run in runs} <= {"completed", "abandoned"}
+    assert {run.session.state for run in runs} <= {"completed", "stopped"}
     assert not any("condition_override" in run.session.metadata.data_quality_flags for run in runs)
     items = everything()
     for item in items:
@@ -225,11 +225,11 @@ def test_one_that_was_broken_off_goes_on_where_it_stood(table: str, monkeypatch:
     assert run.session.timeline.session_end > run.session.start
 
 
-def test_one_who_quits_is_abandoned_with_what_was_stored(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_who_quits_is_stopped_with_what_was_stored(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     of = cohort()
     quitter = replace(of.persona(0), quits_after=12)
     monkeypatch.setattr(simulation.Cohort, "persona", lambda self, index: quitter)
     run = Run.load(go(of, 0).id)
-    assert run.session.state == "abandoned"
+    assert run.session.state == "stopped"
     assert sum(run.done.values()) == 12
     assert run.assessments["baseline"].is_graded

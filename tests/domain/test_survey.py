@@ -127,9 +127,9 @@ def test_a_complete_session_cannot_be_stopped(participant: Participant, everythi
     run = participant.survey()
     before = everything()
     with pytest.raises(SessionClosed):
-        ending.stop(run, by=FACILITATOR, now=participant.after())
+        ending.stop(run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
     with pytest.raises(SessionClosed):
-        ending.stop(Run.load(run.id), by=FACILITATOR, now=participant.after())
+        ending.stop(Run.load(run.id), by=FACILITATOR, now=participant.after(), reason="the bell rang")
     assert everything() == before
 
 

@@ -159,7 +159,12 @@ def withdraw(student_id: str) -> None:
 
 
 def close(run: Run) -> None:
-    ending.stop(Run.load(run.id), by=Actor("a-facilitator", "facilitator"), now=study.now())
+    ending.stop(
+        Run.load(run.id),
+        by=Actor("a-facilitator", "facilitator"),
+        now=study.now(),
+        reason="the bell rang",
+    )
 
 
 def items_of(dynamodb: Any, table: str, session_id: str) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from sessions_app import study
-from sessions_app.domain import flow, keys
+from sessions_app.domain import abandoned, flow, keys, withdrawal
+from sessions_app.domain.audit import Actor
 from sessions_app.domain.run import Run
 from sessions_app.views import run as pages
 from tests.domain.cast import at_once
@@ -39,6 +40,7 @@ from tests.journeys.cast import (
 pytestmark = pytest.mark.django_db
 
 STEPS = ["baseline/1", "baseline/3", "format", "segment-4", "questions-4/2", "final/10", "survey"]
+HOUR = timedelta(hours=1)
 SCRIPT = {"Accept": "application/json"}
 URLENCODED = "application/x-www-form-urlencoded"
 
@@ -120,7 +122,8 @@ def test_what_was_stored_is_acknowledged_by_its_number_and_its_bytes(step: str, 
         "at": f"{stored.astimezone(study.zone()):%H:%M:%S}",
         "next": f"{at(run)}{following.slug if following else 'done'}/",
     }
-    assert bot.made[:2] == ["Query", "TransactWriteItems"]
+    reads = ["Query", "GetItem"] if step == "survey" else ["Query"]  # the end asks who holds the student
+    assert bot.made[: len(reads) + 1] == [*reads, "TransactWriteItems"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -275,17 +278,96 @@ def test_a_step_that_comes_too_early_is_told_where_the_session_stands(bot: Bot) 
     assert len(Run.load(run.id).assessments["baseline"].questions) == 2
 
 
-def test_a_stopped_session_takes_nothing_but_repeats_what_it_acknowledged(bot: Bot) -> None:
-    run = started()
+def test_a_stopped_session_repeats_what_it_acknowledged_and_takes_what_was_given_before(bot: Bot) -> None:
+    run = started(at=study.now() - HOUR)
     page = advance(bot, run, "baseline/3")
     body = body_of(page)
     first = sent(bot.client, page, body)
     other = bot.open(at(run))
     close(run)
     assert told(sent(bot.client, page, body)) == told(first)
-    late = sent(bot.client, other, body_of(other))
-    assert (late.status_code, told(late)["error"]) == (410, "closed")
-    assert len(Run.load(run.id).assessments["baseline"].questions) == 3
+    before = sent(bot.client, other, body_of(other), **{"Held-Seconds": "60"})
+    assert (before.status_code, told(before)["saved"]) == (200, True)
+    after = Run.load(run.id)
+    assert after.session.state == "stopped"
+    assert after.assessments["baseline"].questions[3].held_seconds == 60
+    assert not after.conflicts
+
+
+def given_after_the_stop(bot: Bot) -> tuple[Run, Page]:
+    run = started()
+    page = advance(bot, run, "baseline/3")
+    close(run)
+    return run, page
+
+
+def test_what_was_given_after_the_stop_is_acknowledged_as_kept(bot: Bot, dynamodb: Any, table: str) -> None:
+    run, page = given_after_the_stop(bot)
+    body = body_of(page, answer="The river gave power.")
+    answer = sent(bot.client, page, body)
+    reply = told(answer)
+    assert (answer.status_code, reply["error"], reply["saved"], reply["kept"]) == (
+        409,
+        "after_end",
+        False,
+        True,
+    )
+    assert reply["sha256"] == hashlib.sha256(body).hexdigest()
+    assert reply["next"] == f"{at(run)}done/"
+    assert "staff of the study can see it" in reply["message"]
+    before = everything(dynamodb, table, run)
+    assert told(sent(bot.client, page, body)) == reply
+    assert everything(dynamodb, table, run) == before
+
+    shown = bot.open(f"/sessions/{run.id}/").text
+    assert "Given after the session had ended" in shown
+    assert "The river gave power." in shown
+    assert "Two texts for one answer" not in shown
+
+
+def test_a_plain_form_sent_after_the_stop_is_kept_and_its_page_says_so(bot: Bot) -> None:
+    run, page = given_after_the_stop(bot)
+    last = bot.send(page, answer="The river gave power.")
+    assert last.path == f"{at(run)}done/"
+    assert "It does not count, but it is not lost" in last.text
+    assert [conflict.text for conflict in Run.load(run.id).conflicts] == ["The river gave power."]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_session_that_timed_out_takes_a_late_answer_and_goes_on(step: str, bot: Bot) -> None:
+    run = started("L4-I3-S", at=study.now() - timedelta(hours=30))
+    page = advance(bot, run, step)
+    body = body_of(page)
+    run = Run.load(run.id)
+    assert abandoned.close(run.id, now=run.last_seen + timedelta(hours=25), after=timedelta(hours=24))
+    assert "timed out" in bot.open(at(run)).text
+    answer = sent(bot.client, page, body, **{"Held-Seconds": "3600"})
+    assert (answer.status_code, told(answer)["saved"]) == (200, True)
+    after = Run.load(run.id)
+    assert after.session.state == ("completed" if step == "survey" else "running")
+    assert "late_sync" in after.session.metadata.data_quality_flags
+    following = bot.open(at(run)).path
+    assert following == (f"{at(run)}done/" if step == "survey" else pages.url_of(after, after.step))
+
+
+def test_a_player_plays_on_in_a_session_that_timed_out(bot: Bot) -> None:
+    run = started("L4-I3-S")
+    advance(bot, run, "segment-1")
+    assert abandoned.close(run.id, now=study.now() + timedelta(hours=25), after=timedelta(hours=24))
+    played = bot.client.post(f"{at(run)}segment-1/progress/", {"position": "20", "played": "20"})
+    assert (played.status_code, json.loads(played.content)) == (200, {"saved": False})
+
+
+def test_a_withdrawn_session_refuses(bot: Bot) -> None:
+    student = enrolled()
+    run = started(student=student)
+    page = advance(bot, run, "baseline/3")
+    by = Actor("a-facilitator", "facilitator")
+    withdrawal.withdraw(student.student_id, keep=True, by=by, now=study.now())
+    answer = sent(bot.client, page, body_of(page), **{"Held-Seconds": "60"})
+    assert (answer.status_code, told(answer)["error"]) == (410, "closed")
+    assert "The student has left the study" in told(answer)["message"]
+    assert not Run.load(run.id).conflicts
 
 
 def test_without_consent_nothing_is_stored(bot: Bot, dynamodb: Any, table: str) -> None:
@@ -354,7 +436,7 @@ def test_a_signed_out_script_is_acknowledged_by_nobody(bot: Bot) -> None:
 
 
 def test_a_late_answer_keeps_the_devices_measure_and_flags_the_session(bot: Bot) -> None:
-    run = started("L4-I3-S")
+    run = started("L4-I3-S", at=study.now() - HOUR)
     late = {"Held-Seconds": "900", "Took-Seconds": "42"}
     for step in ("baseline/2", "questions-4/1"):
         page = advance(bot, Run.load(run.id), step)
@@ -374,7 +456,7 @@ def test_a_late_answer_keeps_the_devices_measure_and_flags_the_session(bot: Bot)
 
 @pytest.mark.parametrize("step", ["format", "segment-1", "survey"])
 def test_a_late_stage_of_one_page_flags_the_session(step: str, bot: Bot) -> None:
-    run = started("L4-I3-S")
+    run = started("L4-I3-S", at=study.now() - HOUR)
     page = advance(bot, run, step)
     assert sent(bot.client, page, body_of(page), **{"Held-Seconds": "60"}).status_code == 200
     assert "late_sync" in Run.load(run.id).session.metadata.data_quality_flags
@@ -386,7 +468,9 @@ def test_a_late_stage_of_one_page_flags_the_session(step: str, bot: Bot) -> None
         ("4", "42", (None, 0)),
         ("", "42", (None, 0)),
         ("-900", "42", (None, 0)),
-        ("99999999999", "42", (None, 0)),
+        ("3700", "42", (3600, 42)),
+        ("99999999999", "42", (3600, 42)),
+        ("9999999999999", "42", (None, 0)),
         ("900", "-1", (900, 0)),
         ("900", "86400", (900, 0)),
         ("900", "soon", (900, 0)),
@@ -397,11 +481,13 @@ def test_what_no_clock_can_have_measured_is_not_believed(
 ) -> None:
     now = study.now()
     monkeypatch.setattr(study, "now", lambda: now)
-    run = started()
+    run = started(at=now - HOUR)
     page = bot.open(at(run))
     sent(bot.client, page, body_of(page), **{"Held-Seconds": held, "Took-Seconds": took})
-    first = Run.load(run.id).assessments["baseline"].questions[0]
+    after = Run.load(run.id)
+    first = after.assessments["baseline"].questions[0]
     assert (first.held_seconds, first.response_time_seconds) == stored
+    assert ("clock_skew" in after.session.metadata.data_quality_flags) is (stored == (3600, 42))
 
 
 def test_every_form_of_a_run_has_a_number_of_its_own(bot: Bot) -> None:

@@ -57,6 +57,7 @@ DOORS: dict[str, set[str]] = {
     "place_code": {F, A},
     "session": {F, R, A},
     "session_stop": {F, A},
+    "session_reopen": {F, A},
     "session_hand_over": {F, A},
     "session_link": {F, A},
     "session_link_revoke": {F, A},

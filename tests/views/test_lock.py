@@ -113,7 +113,8 @@ def test_other_roles_hand_nothing_over(role: str, run: Run) -> None:
 
 def test_what_was_to_be_told_to_staff_is_not_told_to_the_student(facilitator: Client, run: Run) -> None:
     other = started()
-    facilitator.post(reverse("session_stop", args=[other.id]))  # its message waits for the next page
+    stop = reverse("session_stop", args=[other.id])
+    facilitator.post(stop, {"reason": "the bell rang"})  # its message waits for the next page
     hand_over(facilitator, run)
     assert "is stopped" not in facilitator.get(f"{at(run)}baseline/1/").content.decode()
 

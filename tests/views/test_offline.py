@@ -12,12 +12,15 @@ import pytest
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import flow
+from sessions_app.domain import abandoned, flow
 from sessions_app.domain.run import Run
 from tests.journeys.bot import Bot, Page, answers_to, read
 from tests.journeys.cast import advance, at, brought_to, close, signed_in, started
 
 pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+FALLBACK = "?fallback=1"
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,9 @@ def page_of(pack: dict[str, Any], url: str) -> Page:
     return read(url, Kept())
 
 
-def sent(bot: Bot, page: Page, **answers: Any) -> Any:
+def sent(bot: Bot, page: Page, held: int = 600, **answers: Any) -> Any:
     body = urlencode(page.form().filled(answers_to(page) | answers), doseq=True)
-    headers = {"Accept": "application/json", "Held-Seconds": "600", "Took-Seconds": "20"}
+    headers = {"Accept": "application/json", "Held-Seconds": str(held), "Took-Seconds": "20"}
     content_type = "application/x-www-form-urlencoded"
     return bot.client.post(page.form().action, body, content_type=content_type, headers=headers)
 
@@ -65,10 +68,10 @@ def after(run: Run) -> Run:
 
 @pytest.mark.parametrize(("stands", "first"), [("baseline/1", "baseline/1"), ("segment-4", "segment-4")])
 def test_a_static_session_is_finished_from_its_pack(stands: str, first: str, bot: Bot) -> None:
-    run = brought_to(started("L4-I2-S"), stands)
+    run = brought_to(started("L4-I2-S", at=study.now() - HOUR), stands)
     bot.made.clear()
     pack = pack_of(bot, run)
-    assert bot.made == ["Query"]
+    assert bot.made == ["Query", "UpdateItem"]  # the pages, and that a device has them
     assert next(iter(pack["pages"])) == f"{at(run)}{first}/"
 
     url = f"{at(run)}{first}/"
@@ -183,7 +186,7 @@ def test_a_fixed_question_in_place_of_a_generated_one_stays_it_when_its_answer_i
 
 
 def test_a_dynamic_session_waits_or_goes_on_with_the_fixed_questions(bot: Bot) -> None:
-    run = brought_to(started("L4-I3-D"), "segment-4")
+    run = brought_to(started("L4-I3-D", at=study.now() - HOUR), "segment-4")
     pack = pack_of(bot, run)
     waiting = page_of(pack, f"{at(run)}questions-4/1/")
     assert "Waiting for the network" in waiting.text
@@ -206,6 +209,33 @@ def test_a_dynamic_session_waits_or_goes_on_with_the_fixed_questions(bot: Bot) -
     assert [q.answer_metadata.response_time_seconds for q in talk.questions] == [20] * 3
     flags = after(run).session.metadata.data_quality_flags
     assert {"ai_fallback", "late_sync"} <= set(flags)
+
+
+@pytest.mark.parametrize("closed", ["stopped", "abandoned"])
+def test_a_whole_backlog_from_the_pack_is_taken_after_its_session_was_closed(closed: str, bot: Bot) -> None:
+    """A dynamic session is answered without a network; it is closed meanwhile; then everything is sent."""
+    begun = study.now() - timedelta(hours=40)
+    run = started("L4-I2-D", at=begun)
+    page = bot.open(at(run))
+    pack = pack_of(bot, run)
+    if closed == "stopped":
+        close(run)
+    else:
+        assert abandoned.close(run.id, now=begun + timedelta(hours=25), after=timedelta(hours=24))
+
+    url = page.path
+    while not url.endswith("/done/"):
+        url += FALLBACK if f"{url}{FALLBACK}" in pack["pages"] else ""
+        page = page_of(pack, url)
+        reply = sent(bot, page, held=39 * 3600)
+        assert reply.status_code == 200, f"{url}: {reply.content!r}"
+        url = re.search(r'data-next="([^"]*)"', page.html)[1].split("?")[0]  # type: ignore[index]
+    whole = after(run)
+    assert whole.next_step is None
+    assert whole.session.state == ("stopped" if closed == "stopped" else "completed")
+    assert whole.session.completion_status.interventions_completed == 2
+    assert {"ai_fallback", "late_sync"} <= set(whole.session.metadata.data_quality_flags)
+    assert not whole.conflicts
 
 
 def test_a_fixed_question_takes_the_place_of_one_that_nobody_has_answered(bot: Bot) -> None:

@@ -1,4 +1,4 @@
-"""One session, shown whole at whatever stage it is, and stopped."""
+"""One session, shown whole at whatever stage it is, stopped and reopened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from django.test import Client
 
 from sessions_app import story, study, transcript
-from sessions_app.domain import flow, grading, starting
+from sessions_app.domain import abandoned, ending, flow, grading, starting
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.models import Session
 from sessions_app.domain.models.session import FLAGS
@@ -26,6 +26,7 @@ from tests.journeys.cast import close, signed_in, store_away
 
 pytestmark = pytest.mark.django_db
 
+REASON = {"reason": "the bell rang"}
 HOSTILE = "<script>alert(1)</script> \u202eright to left\u202c 🏭 'quoted' & \"double\""
 SLUGS = [flow.Step(stage, number).slug for stage in flow.plan("2.5") for number in range(1, stage.steps + 1)]
 
@@ -33,6 +34,10 @@ SLUGS = [flow.Step(stage, number).slug for stage in flow.plan("2.5") for number 
 @pytest.fixture
 def client(table: str) -> Client:
     return signed_in("facilitator")
+
+
+def stop(run: Run) -> None:
+    ending.stop(run, by=Actor("mia", "facilitator"), now=NOON, reason="the bell rang")
 
 
 def text(response: Any) -> str:
@@ -245,30 +250,30 @@ def test_what_does_not_exist_is_not_found(client: Client, session_id: str) -> No
     assert client.post(f"/sessions/{session_id}/stop/").status_code == 404
 
 
-# --- stopping
+# --- stopping and reopening
 
 
 def test_a_session_is_stopped_with_what_it_has(client: Client) -> None:
     run = Participant.in_condition("L4-I3-S").walk_to("baseline/4").run
     page = text(client.get(f"/sessions/{run.id}/"))
     assert f'action="/sessions/{run.id}/stop/"' in page
-    after = client.post(f"/sessions/{run.id}/stop/", follow=True)
+    after = client.post(f"/sessions/{run.id}/stop/", REASON, follow=True)
     assert "The session is stopped. What was answered before is kept." in text(after)
     stopped = Run.load(run.id)
-    assert stopped.session.state == "abandoned"
+    assert stopped.session.state == "stopped"
     assert len(stopped.assessments["baseline"].questions) == 3
 
 
 def test_stopping_twice_is_harmless(client: Client) -> None:
     run = start_in("L4-I3-S")
     for _ in range(2):
-        assert "is stopped" in text(client.post(f"/sessions/{run.id}/stop/", follow=True))
+        assert "is stopped" in text(client.post(f"/sessions/{run.id}/stop/", REASON, follow=True))
     assert Run.load(run.id).session.metadata.version == 2
 
 
 def test_a_complete_session_can_not_be_stopped(client: Client) -> None:
     run = Participant.in_condition("L4-I3-S").walk().run
-    assert "There was nothing to stop" in text(client.post(f"/sessions/{run.id}/stop/", follow=True))
+    assert "There was nothing to stop" in text(client.post(f"/sessions/{run.id}/stop/", REASON, follow=True))
     assert Run.load(run.id).session.state == "completed"
 
 
@@ -281,9 +286,72 @@ def test_a_link_stops_nothing(client: Client) -> None:
 def test_stopping_without_the_store_is_told(client: Client) -> None:
     run = start_in("L4-I3-S")
     with store_away("TransactWriteItems"):
-        after = client.post(f"/sessions/{run.id}/stop/", follow=True)
+        after = client.post(f"/sessions/{run.id}/stop/", REASON, follow=True)
     assert "Not stopped" in text(after)
     assert Run.load(run.id).is_open
+
+
+@pytest.mark.parametrize("action", ["stop", "reopen"])
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
+def test_a_reason_is_required_and_bounded(client: Client, action: str, reason: str) -> None:
+    run = Participant.in_condition("L4-I3-S").run
+    if action == "reopen":
+        stop(run)
+    before = Run.load(run.id).session.state
+    answer = client.post(f"/sessions/{run.id}/{action}/", {"reason": reason})
+    assert answer.status_code == 422
+    assert f"The session was not {'stopped' if action == 'stop' else 'reopened'}." in text(answer)
+    assert 'href="#id_reason"' in text(answer)
+    assert Run.load(run.id).session.state == before
+
+
+@pytest.mark.parametrize("closed", ["stopped", "abandoned"])
+def test_a_closed_session_is_reopened(client: Client, closed: str) -> None:
+    participant = Participant.in_condition("L4-I3-S").walk_to("baseline/4")
+    run = participant.run
+    if closed == "stopped":
+        stop(run)
+    else:
+        day = timedelta(hours=24)
+        assert abandoned.close(run.id, now=participant.now + 2 * day, after=day)
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert f'action="/sessions/{run.id}/reopen/"' in page
+    assert "Hand over the tablet" not in page
+    after = text(client.post(f"/sessions/{run.id}/reopen/", REASON, follow=True))
+    assert "The session is open again." in after
+    assert "Hand over the tablet" in after
+    assert Run.load(run.id).is_open
+
+
+def test_no_session_is_reopened_beside_an_open_one(client: Client) -> None:
+    student = enrol()
+    run = start_in("L4-I3-S", student)
+    stop(run)
+    other = start_in("L4-I3-D", student)
+    page = text(client.post(f"/sessions/{run.id}/reopen/", REASON, follow=True))
+    assert "Not reopened: the student has another open session, started Mar 3, 12:00." in page
+    assert (Run.load(run.id).is_open, Run.load(other.id).is_open) == (False, True)
+
+
+def test_a_running_session_has_nothing_to_reopen(client: Client) -> None:
+    run = start_in("L4-I3-S")
+    assert "Not reopened: the session is running." in text(
+        client.post(f"/sessions/{run.id}/reopen/", REASON, follow=True)
+    )
+
+
+@pytest.mark.parametrize("silence", [1, 30])
+def test_stopping_asks_whether_the_student_works_without_a_network(
+    client: Client, silence: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start_in("L4-I3-S")
+    asks = "may still be working without a network"
+    monkeypatch.setattr(study, "now", lambda: run.session.start + timedelta(minutes=silence))
+    assert asks not in text(client.get(f"/sessions/{run.id}/"))  # no device took the pages
+    assert client.get(f"/run/{run.id}/pack/").status_code == 200
+    page = text(client.get(f"/sessions/{run.id}/"))
+    assert (asks in page) is (silence == 30)
+    assert ("Answers given before the stop are still stored" in page) is (silence == 30)
 
 
 # --- who may
@@ -296,5 +364,6 @@ def test_who_only_looks_can_neither_continue_nor_stop(table: str, role: str) -> 
     page = text(client.get(f"/sessions/{run.id}/"))
     assert "Continue" not in page
     assert "Stop this session" not in page
-    assert client.post(f"/sessions/{run.id}/stop/").status_code == 403
+    assert client.post(f"/sessions/{run.id}/stop/", REASON).status_code == 403
+    assert client.post(f"/sessions/{run.id}/reopen/", REASON).status_code == 403
     assert Run.load(run.id).is_open

@@ -99,6 +99,7 @@ def test_a_page_of_a_foreign_site_does_not_exist(client: Client, mine: Run, fore
     "path",
     [
         "/sessions/{session}/stop/",
+        "/sessions/{session}/reopen/",
         "/sessions/{session}/hand-over/",
         "/sessions/{session}/link/",
         "/sessions/{session}/link/revoke/",

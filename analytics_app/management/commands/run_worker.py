@@ -28,7 +28,7 @@ IDLE_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0
 LONGEST_REST = timedelta(hours=1)
 BETWEEN_SWEEPS = timedelta(hours=1)
-DAYS_AT_FIRST, DAYS_AFTERWARDS = 30, 2
+MAX_DAYS_BACK, DAYS_BACK = 100, 2
 
 Step = Callable[[], bool]
 """One piece of work; whether there was any."""
@@ -146,7 +146,10 @@ class Grader:
 
 
 class LeftBehind:
-    """Once an hour closes the sessions that nobody went on with; the first time it looks further back."""
+    """Once an hour closes the sessions that nobody went on with.
+
+    The first time and once a day it looks further back: a late answer may have opened an old session again.
+    """
 
     def __init__(self) -> None:
         self.next: datetime | None = None
@@ -156,7 +159,8 @@ class LeftBehind:
         now, after = study.now(), timedelta(hours=settings.ABANDON_AFTER_HOURS)
         if self.next is not None and now < self.next:
             return False
-        days = DAYS_AT_FIRST if self.next is None else DAYS_AFTERWARDS
+        is_first_today = self.next is None or (self.next - BETWEEN_SWEEPS).date() < now.date()
+        days = MAX_DAYS_BACK if is_first_today else DAYS_BACK
         closed = 0
         for session in abandoned.left_behind(now=now, after=after, days=days):
             closed += abandoned.close(session.session_id, now=now, after=after)

@@ -39,6 +39,7 @@ ACTIONS = (
     "form.publish",
     "session.start",
     "session.stop",
+    "session.reopen",
     "session.hand_over",
     "session.take_back",
     "link.create",

@@ -1,11 +1,17 @@
-"""A second, different text for an answer that is already stored: kept, and shown to staff.
+"""A text that does not count, kept for staff: a second one for an answer, or one given after the end.
 
 PK SESSION#<id>  SK CONFLICT#<time>#<digest of submission id and text>
 """
 
 from __future__ import annotations
 
-from .base import Item, Text, Timestamp
+from typing import Final
+
+from .base import Count, Item, Text, Timestamp
+
+AFTER_END: Final = "after_end"
+KINDS = ("second_text", AFTER_END)
+"""Older items have no kind: they are second texts."""
 
 
 class AnswerConflict(Item, discriminator="answer_conflict"):
@@ -15,3 +21,9 @@ class AnswerConflict(Item, discriminator="answer_conflict"):
     submission_id = Text()
     text = Text()
     at = Timestamp()
+    kind = Text(choices=KINDS, null=True)
+    held_seconds = Count(null=True)
+
+    @property
+    def is_after_end(self) -> bool:
+        return self.kind == AFTER_END

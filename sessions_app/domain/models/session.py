@@ -20,7 +20,8 @@ from .. import keys
 from .base import Count, Flag, InvalidField, Item, Map, Number, Seconds, Text, TextList, Timestamp
 from .reading import NAIVE, Report
 
-STATES = ("running", "completed", "abandoned", "withdrawn")
+STATES = ("running", "completed", "stopped", "abandoned", "withdrawn")
+"""`stopped` by staff with a reason; `abandoned` by the clock, until a late answer arrives."""
 FLAGS = (
     "ai_fallback",
     "offline_tutor",
@@ -35,6 +36,7 @@ FLAGS = (
     "condition_override",
     "duplicate",
     "naive_timestamp",
+    "clock_skew",
 )
 
 
@@ -110,6 +112,7 @@ class Session(Item, discriminator="session"):
     student_metadata = StudentMetadata()
     allocation = Allocation(null=True)
     content_id = Text(null=True)
+    pages_cached_at = Timestamp(null=True)
     metadata = SessionRecordMetadata()
 
     @classmethod

@@ -29,7 +29,7 @@ def of(new: Item | None = None, old: Item | None = None, **rest: Any) -> Counter
 
 
 @pytest.mark.parametrize(
-    ("state", "known"), [("running", 0), ("withdrawn", 0), ("completed", 1), ("abandoned", 1)]
+    ("state", "known"), [("running", 0), ("withdrawn", 0), ("completed", 1), ("stopped", 1), ("abandoned", 1)]
 )
 def test_a_session_is_complete_when_it_has_ended(state: str, known: int) -> None:
     assert of(cohort.session(state=state))["sessions"] == known
