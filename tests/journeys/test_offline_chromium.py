@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
 from sessions_app import study
-from sessions_app.domain import models
+from sessions_app.domain import abandoned, models
 from sessions_app.domain.run import Run
 from socratic_site.chromium import FLAGS
 from socratic_site.engine import REGION
-from tests.journeys.cast import at, brought_to, started
+from tests.journeys.cast import at, brought_to, close, started
 from tests.journeys.conftest import TABLET, Site, shoot
 from tests.journeys.device import DRAFTED
 from tests.journeys.guide import ANSWERS, Guide
@@ -258,3 +259,61 @@ def test_an_answer_typed_without_a_network_outlives_the_browser(
     given = Run.load(run.id).assessments["baseline"].questions
     assert [given[2].student_answer, len(given)] == [ANSWERS[0], 4]
     context.close()
+
+
+# --- closed while the tablet had no network
+
+
+def answer_items(page: Page, first: int, last: int) -> None:
+    """Items of the final assessment, on a device without a network."""
+    for number in range(first, last + 1):
+        expect(page).to_have_url(re.compile(f"/final/{number}/$"))
+        if page.locator("textarea").count():
+            page.fill("textarea", ANSWERS[0])
+        else:
+            page.locator("label.choice").first.click()
+        page.locator(".action-bar .button.primary").click()
+
+
+def fill_survey(page: Page) -> None:
+    expect(page).to_have_url(re.compile("/survey/$"))
+    for group in page.locator("fieldset.field").all():
+        group.locator("label").nth(1).click()
+    page.locator(".action-bar .button.primary").click()
+    expect(page.locator("main")).to_contain_text("Your answers are safe on this device")
+
+
+def test_a_session_that_timed_out_meanwhile_is_completed_when_the_tablet_is_back(tablet: Tablet) -> None:
+    run, page = brought_to(started("L4-I3-S"), "final/8"), tablet()
+    open_with_pack(page, run, "final/8")
+    page.context.set_offline(True)
+    answer_items(page, 8, 10)
+    fill_survey(page)
+    day = timedelta(hours=24)
+    assert abandoned.close(run.id, now=study.now() + day + timedelta(hours=1), after=day)
+
+    page.context.set_offline(False)
+    expect(page.locator("main")).to_contain_text("You are done, and every answer is saved.", timeout=40_000)
+    after = Run.load(run.id)
+    assert (after.session.state, after.conflicts) == ("completed", [])
+    assert len(after.assessments["final"].questions) == 10
+
+
+def test_a_session_that_staff_stopped_meanwhile_takes_what_was_given_before(tablet: Tablet) -> None:
+    run, page = brought_to(started("L4-I3-S"), "final/9"), tablet()
+    open_with_pack(page, run, "final/9")
+    page.context.set_offline(True)
+    answer_items(page, 9, 10)
+    expect(page).to_have_url(re.compile("/survey/$"))
+    page.wait_for_timeout(1_500)  # times are whole seconds: the stop is later than the answers
+    close(run)
+    page.wait_for_timeout(1_500)
+    fill_survey(page)
+
+    page.context.set_offline(False)
+    expect(page.locator("main")).to_contain_text("This session was stopped early", timeout=40_000)
+    shoot(page, "stopped-meanwhile")
+    after = Run.load(run.id)
+    assert (after.session.state, after.survey) == ("stopped", None)
+    assert len(after.assessments["final"].questions) == 10
+    assert [(conflict.stage, conflict.kind) for conflict in after.conflicts] == [("survey", "after_end")]
