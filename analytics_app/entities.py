@@ -542,6 +542,7 @@ LEFT_OUT: Final = frozenset(
             "renewal_decision",
         ),
         *("spending", "tutor_health", "question_making", "export_job"),
+        *("dead_letter", "worker_heartbeat"),
     }
 )
 

@@ -1,40 +1,45 @@
 """What follows from a change in the table: one dispatch for DynamoDB Streams records.
 
-The local poller (`manage.py run_worker`) and the Lambda handler both end in `_bring_up_to_date`, and in
-`seals.seal` for new entries of the audit log. A record only says which session to look at; what counts is
-read from the table. An entry is sealed as it was written. So records may come twice, late, or in any order.
-The lake (`lake.writing`) reads the same stream by itself: while it is away, neither of these waits.
+The local poller (`manage.py run_worker`) and the Lambda handler both end in `process`. A record only says
+which session to look at; what counts is read from the table. An entry of the audit log is sealed as it was
+written. So records may come twice, late, or in any order. A record that cannot be processed becomes a dead
+letter, and the rest goes on; only while the table is away or busy does a batch come again. The lake
+(`lake.writing`) reads the same stream by itself: while it is away, neither of these waits.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sessions_app.domain import keys, seals
-from sessions_app.domain.models import Contribution, Item, ShardCheckpoint, configure
+from sessions_app.domain import dead_letters, keys, seals
+from sessions_app.domain.models import Contribution, DeadLetter, Item, ShardCheckpoint, configure
+from sessions_app.domain.models.transaction import Busy
 
 from . import rollups
 
 log = logging.getLogger(__name__)
 
-# By entity, the attributes whose change can move a session's contribution.
-WATCHED: dict[str, tuple[str, ...]] = {
-    "session": ("state", "completion_status", "experimental_condition", "timeline"),
+# By entity, the attributes whose change can move a session's contribution; None stands for all of them.
+WATCHED: dict[str, tuple[str, ...] | None] = {
+    "session": None,
     "assessment": ("assessment_results", "learning_gain"),
     "intervention": ("intervention_summary", "ai_metadata", "grading"),
     "content_delivery": ("engagement_metrics",),
     "post_survey": ("location_experience", "intervention_experience", "learning_experience"),
     "contribution": (),  # only its removal matters: the session was erased with all that hung on it
 }
+STATISTICS, SEALING = "statistics", "sealing"
 
 Image = Mapping[str, Mapping[str, Any]]
 
@@ -44,14 +49,29 @@ def concerns(record: Mapping[str, Any]) -> str | None:
     change = record["dynamodb"]
     new, old = change.get("NewImage") or {}, change.get("OldImage") or {}
     entity = _text(new or old, "entity_type")
-    if entity not in WATCHED or not change["Keys"]["PK"]["S"].startswith(keys.SESSION_PREFIX):
+    session_id = _session_of(record)
+    if entity not in WATCHED or session_id is None:
         return None
     if entity == "contribution" and new:
         return None
-    watched = WATCHED[entity]
-    if new and old and all(new.get(name) == old.get(name) for name in watched):
+    if new and old and _text(old, "entity_type") == entity and not _moved(entity, new, old):
         return None
-    return str(change["Keys"]["PK"]["S"]).removeprefix(keys.SESSION_PREFIX)
+    return session_id
+
+
+def _moved(entity: str, new: Image, old: Image) -> bool:
+    watched = WATCHED[entity]
+    if watched is None:
+        return new != old
+    return any(new.get(name) != old.get(name) for name in watched)
+
+
+def _session_of(record: Mapping[str, Any]) -> str | None:
+    """The id of the session in whose partition the record lies."""
+    partition = str(record["dynamodb"]["Keys"]["PK"]["S"])
+    if not partition.startswith(keys.SESSION_PREFIX):
+        return None
+    return partition.removeprefix(keys.SESSION_PREFIX)
 
 
 def _text(image: Image, name: str) -> str:
@@ -59,33 +79,22 @@ def _text(image: Image, name: str) -> str:
 
 
 def _lost(record: Mapping[str, Any]) -> Contribution | None:
-    """The contribution that a record says is gone."""
+    """The contribution that a record says is gone. Raises what reading it raises."""
     change = record["dynamodb"]
     old = change.get("OldImage") or {}
     if change.get("NewImage") or _text(old, "entity_type") != "contribution":
         return None
-    try:
-        item = Item.from_raw_data(dict(old))
-    except (ValueError, TypeError, KeyError, AttributeError) as fault:
-        log.error(
-            "a contribution that is gone cannot be read (%s); run rebuild_statistics", type(fault).__name__
-        )
-        return None
+    item = Item.from_raw_data(dict(old))
     return item if isinstance(item, Contribution) else None
 
 
 def handle(record: Mapping[str, Any]) -> None:
     """Bring the statistics in line with what a stream record tells. Handling it again changes nothing.
 
-    Raises rollups.Unreadable for a session that cannot be counted, PynamoDB's errors when the table is away.
+    Raises the first error after which the record is to come again.
     """
-    session_id = concerns(record)
-    if session_id is not None:
-        _bring_up_to_date(session_id, _lost(record))
-
-
-def _bring_up_to_date(session_id: str, lost: Contribution | None) -> None:
-    rollups.apply(session_id, now=_now(), lost=lost)
+    for failure in process([record]):
+        raise failure.error
 
 
 def _now() -> datetime:
@@ -101,14 +110,30 @@ class Affected:
 
 
 def affected(records: Iterable[Mapping[str, Any]]) -> dict[str, Affected]:
-    """Each session of a batch once, so that twenty answers cost one recount."""
+    """Each session of a batch once, so that twenty answers cost one recount.
+
+    A session with a dead letter is affected by every change of its partition: any of them may have mended it.
+    """
     found: dict[str, Affected] = {}
     for record in records:
         session_id = concerns(record)
+        if session_id is None and _text(record["dynamodb"].get("NewImage") or {}, "entity_type") in WATCHED:
+            session_id = _session_of(record)
+            if session_id is None or not LETTERS.holds(keys.SESSION_PREFIX + session_id):
+                continue
         if session_id is not None:
             entry = found.setdefault(session_id, Affected(record["dynamodb"]["SequenceNumber"]))
-            entry.lost = _lost(record) or entry.lost
+            entry.lost = _lost_or_letter(record) or entry.lost
     return found
+
+
+def _lost_or_letter(record: Mapping[str, Any]) -> Contribution | None:
+    try:
+        return _lost(record)
+    except Exception as error:
+        at = record["dynamodb"]["Keys"]
+        give_up(STATISTICS, at["PK"]["S"], at["SK"]["S"], error, may_retry=False)
+        return None
 
 
 def is_new_entry(record: Mapping[str, Any]) -> bool:
@@ -116,68 +141,171 @@ def is_new_entry(record: Mapping[str, Any]) -> bool:
     change = record["dynamodb"]
     pk, sk = change["Keys"]["PK"]["S"], change["Keys"]["SK"]["S"]
     is_entry = pk.startswith(keys.AUDIT_PREFIX) and not sk.startswith(keys.SEAL_PREFIX)
-    return bool(is_entry and change.get("NewImage") and not change.get("OldImage") and _is_of_a_day(pk))
+    return bool(is_entry and change.get("NewImage") and not change.get("OldImage"))
 
 
-def _is_of_a_day(partition: str) -> bool:
-    """What others put into a partition that no day has is no entry, and must not hold up those that are."""
+# --- dead letters
+
+
+@dataclass(slots=True)
+class OpenLetters:
+    """The partitions with a dead letter, read at most every few seconds."""
+
+    max_age: float = 10.0
+    partitions: set[str] = field(default_factory=set)
+    read_at: float = float("-inf")
+    table: str = ""
+
+    def holds(self, partition: str) -> bool:
+        table = Item.Meta.table_name
+        if table != self.table or time.monotonic() - self.read_at > self.max_age:
+            self.partitions = {str(letter.record_pk) for letter in dead_letters.open_letters()}
+            self.read_at, self.table = time.monotonic(), table
+        return partition in self.partitions
+
+
+LETTERS = OpenLetters()
+
+
+def give_up(duty: str, pk: str, sk: str, error: Exception, *, may_retry: bool = True) -> None:
+    dead_letters.write(duty, pk, sk, error, now=_now(), may_retry=may_retry)
+    LETTERS.partitions.add(pk)
+
+
+def settled(duty: str, pk: str, sk: str) -> None:
+    if LETTERS.holds(pk):
+        dead_letters.clear(duty, pk, sk)
+
+
+def retry(letter: DeadLetter) -> bool:
+    """Process the record of a letter again; whether that succeeded, and the letter is gone.
+
+    Raises the error of a table that is away or busy.
+    """
+    pk, sk = str(letter.record_pk), str(letter.record_sk)
+    LETTERS.read_at = float("-inf")
+    if letter.duty == STATISTICS:
+        _count_session(pk.removeprefix(keys.SESSION_PREFIX), None)
+    elif letter.duty == SEALING:
+        entry = dead_letters.stored(pk, sk)
+        if entry is None:
+            dead_letters.clear(SEALING, pk, sk)
+        else:
+            _seal_one(entry)
+    return not dead_letters.exists(letter)
+
+
+def retry_due(now: datetime) -> int:
+    """Try again what is due; how many letters that cleared."""
+    due = [letter for letter in dead_letters.open_letters() if letter.retry_at and letter.retry_at <= now]
+    return sum(retry(letter) for letter in due if letter.duty in RETRIED)
+
+
+RETRIED = (STATISTICS, SEALING)
+"""Duties whose record can be processed again as it stands in the table."""
+
+
+# --- one batch
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """From this record on a batch is to come again: the table is away or busy."""
+
+    sequence: str
+    error: Exception
+
+
+def process(records: list[Mapping[str, Any]]) -> list[Failure]:
+    """Seals and statistics of a batch. What cannot be processed becomes a dead letter."""
+    failures = _seal_new(records)
+    for session_id, entry in affected(records).items():
+        try:
+            _count_session(session_id, entry.lost)
+        except Exception as error:
+            log.warning("session %s failed (%s), to come again", session_id, type(error).__name__)
+            failures.append(Failure(entry.first_sequence, error))
+    return failures
+
+
+def _count_session(session_id: str, lost: Contribution | None) -> None:
+    """Raises only what waiting mends."""
+    pk, sk = keys.SESSION_PREFIX + session_id, keys.METADATA
     try:
-        keys.audit_date(partition)
-    except keys.BadKey as fault:
-        log.error("not sealed: %s", fault)
-        return False
-    return True
+        rollups.apply(session_id, now=_now(), lost=lost)
+    except Exception as error:
+        if dead_letters.is_transient(error):
+            raise
+        if dead_letters.stored(pk, sk) is not None:
+            give_up(STATISTICS, pk, sk, error)
+            return
+    settled(STATISTICS, pk, sk)
 
 
-def seal_new_entries(records: Iterable[Mapping[str, Any]]) -> int:
-    """How many were sealed. Raises what `seals.seal` raises."""
-    return seals.seal(
-        (record["dynamodb"]["NewImage"] for record in records if is_new_entry(record)), now=_now()
-    )
+def _seal_new(records: list[Mapping[str, Any]]) -> list[Failure]:
+    new = [record["dynamodb"] for record in records if is_new_entry(record)]
+    try:
+        _seal_all([change["NewImage"] for change in new])
+    except Exception as error:
+        log.warning("sealing failed (%s), to come again", type(error).__name__)
+        return [Failure(new[0]["SequenceNumber"], error)]
+    return []
+
+
+def _seal_all(entries: list[Image]) -> int:
+    """How many were sealed: all at once, or one by one where that fails, so that one entry holds up no other.
+
+    Raises only what waiting mends.
+    """
+    try:
+        return seals.seal(entries, now=_now())
+    except Exception as error:
+        if _comes_again(error):
+            raise
+    return sum(_seal_one(entry) for entry in entries)
+
+
+def _seal_one(entry: Image) -> int:
+    pk, sk = str(entry["PK"]["S"]), str(entry["SK"]["S"])
+    try:
+        sealed = seals.seal([entry], now=_now())
+    except Exception as error:
+        if _comes_again(error):
+            raise
+        give_up(SEALING, pk, sk, error)
+        return 0
+    settled(SEALING, pk, sk)
+    return sealed
+
+
+def _comes_again(error: Exception) -> bool:
+    return isinstance(error, Busy) or dead_letters.is_transient(error)
 
 
 SWEPT_DAYS = 3
 
 
 def sweep() -> int:
-    """Seal what the stream has not brought in the last days: it forgets after one."""
-    now = _now()
-    return seals.sweep(seals.days_from(now.date() - timedelta(days=SWEPT_DAYS), now.date()), now=now)
+    """Seal what the stream has not brought the last days: it forgets after one."""
+    today = _now().date()
+    found = seals.unsealed(seals.days_from(today - timedelta(days=SWEPT_DAYS), today))
+    sealed = 0
+    while batch := list(islice(found, seals.BATCH)):
+        sealed += _seal_all(batch)
+    return sealed
 
 
 def sweeper(event: Mapping[str, Any], context: object) -> dict[str, int]:
     """AWS Lambda's entry for a schedule, such as once an hour."""
     _bind_table()
-    return {"sealed": sweep()}
+    return {"sealed": sweep(), "retried": retry_due(_now())}
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
-    """AWS Lambda's entry, with ReportBatchItemFailures: names the records to be sent again.
-
-    A session that cannot be read is logged and passed by, so that it does not hold up the stream.
-    """
+    """AWS Lambda's entry, with ReportBatchItemFailures: names the records to be sent again."""
     _bind_table()
-    failed = _unsealed(event["Records"])
-    for session_id, entry in affected(event["Records"]).items():
-        try:
-            _bring_up_to_date(session_id, entry.lost)
-        except rollups.Unreadable as fault:
-            log.error("session %s is not counted: %s", session_id, fault.reason)
-        except Exception as fault:
-            log.warning("session %s failed (%s), to be sent again", session_id, type(fault).__name__)
-            failed.append({"itemIdentifier": entry.first_sequence})
-    return {"batchItemFailures": failed}
-
-
-def _unsealed(records: list[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The first new entry where sealing failed: sent again from there on, each is still sealed once."""
-    try:
-        seal_new_entries(records)
-    except Exception as fault:
-        log.warning("sealing failed (%s), to be sent again", type(fault).__name__)
-        first = next(record for record in records if is_new_entry(record))
-        return [{"itemIdentifier": first["dynamodb"]["SequenceNumber"]}]
-    return []
+    failures = process(event["Records"])
+    return {"batchItemFailures": [{"itemIdentifier": failure.sequence} for failure in failures]}
 
 
 def _bind_table() -> None:
@@ -194,13 +322,9 @@ Take = Callable[[list[dict[str, Any]], str], object]
 
 
 def count(records: list[dict[str, Any]], shard_id: str) -> None:
-    """Seals and statistics; a session that cannot be read is logged and passed by."""
-    seal_new_entries(records)
-    for session_id, entry in affected(records).items():
-        try:
-            _bring_up_to_date(session_id, entry.lost)
-        except rollups.Unreadable as fault:
-            log.error("session %s is not counted: %s", session_id, fault.reason)
+    """Seals and statistics."""
+    for failure in process(list(records)):
+        raise failure.error
 
 
 class NoStream(LookupError):
@@ -224,7 +348,22 @@ def stream_of(table_client: Any, table: str) -> str:
     return str(arn)
 
 
-def _is_checkpoint(record: Mapping[str, Any]) -> bool:
+def _type_empty_maps(change: dict[str, Any]) -> None:
+    """DynamoDB Local streams an empty map as `{}`, without its type; nothing else looks like that."""
+    for name in ("NewImage", "OldImage"):
+        if name in change:
+            change[name] = {attribute: _typed(value) for attribute, value in change[name].items()}
+
+
+def _typed(value: dict[str, Any]) -> dict[str, Any]:
+    if "M" in value or not value:
+        return {"M": {name: _typed(inner) for name, inner in value.get("M", {}).items()}}
+    if "L" in value:
+        return {"L": [_typed(inner) for inner in value["L"]]}
+    return value
+
+
+def _is_own_note(record: Mapping[str, Any]) -> bool:
     return str(record["dynamodb"]["Keys"]["PK"]["S"]).startswith(keys.WORKER_PREFIX)
 
 
@@ -240,6 +379,10 @@ class Poller:
     arn: str
     worker: str = "statistics"
     take: Take = count
+    waits_for: tuple[type[Exception], ...] = ()
+    """Further errors of `take` after which the batch is to come again."""
+    as_of: datetime | None = None
+    """Every change of the table up to this moment is taken."""
     checkpoints: dict[str, ShardCheckpoint] = field(default_factory=dict)
     _iterators: dict[str, str] = field(default_factory=dict)
     _shards: list[dict[str, Any]] = field(default_factory=list)
@@ -250,7 +393,11 @@ class Poller:
         if self._rounds % 30 == 0 or not self._readable():
             self._look_for_shards()
         self._rounds += 1
-        return sum(self._read(shard_id) for shard_id in self._readable())
+        now = _now()
+        total = sum(self._read(shard_id) for shard_id in self._readable())
+        if not total:
+            self.as_of = now
+        return total
 
     def _look_for_shards(self) -> None:
         self._shards = list(self._described())
@@ -286,14 +433,37 @@ class Poller:
         answer = self._records(shard_id)
         records = answer["Records"]
         if records:
-            self.take(records, shard_id)
+            self._take(records, shard_id)
+            self._move_as_of(records[-1])
         following = answer.get("NextShardIterator")
-        others = sum(1 for record in records if not _is_checkpoint(record))
+        others = sum(1 for record in records if not _is_own_note(record))
         if others or not following:  # a checkpoint is a change too: keeping one for it would never end
             self._remember(shard_id, records, finished=not following)
         if following:
             self._iterators[shard_id] = following
         return others + (0 if following else 1)  # a shard that ends opens the way to its children
+
+    def _take(self, records: list[Any], shard_id: str) -> None:
+        """One by one where a batch fails for another reason than an outage: one record holds up no other."""
+        try:
+            self.take(records, shard_id)
+            return
+        except Exception as error:
+            if isinstance(error, self.waits_for) or _comes_again(error):
+                raise
+        for record in records:
+            try:
+                self.take([record], shard_id)
+            except Exception as error:
+                if isinstance(error, self.waits_for) or _comes_again(error):
+                    raise
+                at = record["dynamodb"]["Keys"]
+                give_up(self.worker, at["PK"]["S"], at["SK"]["S"], error, may_retry=False)
+
+    def _move_as_of(self, record: Mapping[str, Any]) -> None:
+        changed = record["dynamodb"].get("ApproximateCreationDateTime")
+        if isinstance(changed, datetime):
+            self.as_of = max(changed.astimezone(UTC), self.as_of or changed)
 
     def _remember(self, shard_id: str, records: list[Any], *, finished: bool) -> None:
         known = self.checkpoints.get(shard_id)
@@ -310,14 +480,17 @@ class Poller:
     def _records(self, shard_id: str) -> Any:
         iterator = self._iterators.pop(shard_id, None) or self._iterator(shard_id)
         try:
-            return self.client.get_records(ShardIterator=iterator)
-        except ClientError as fault:
-            if fault.response["Error"]["Code"] not in (
+            answer = self.client.get_records(ShardIterator=iterator)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in (
                 "ExpiredIteratorException",
                 "TrimmedDataAccessException",
             ):
                 raise
-            return self.client.get_records(ShardIterator=self._iterator(shard_id))
+            answer = self.client.get_records(ShardIterator=self._iterator(shard_id))
+        for record in answer["Records"]:
+            _type_empty_maps(record["dynamodb"])
+        return answer
 
     def _iterator(self, shard_id: str) -> str:
         known = self.checkpoints.get(shard_id)

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from .views import chart_files, dashboards, exports, grading, monitor, records
+from .views import chart_files, dashboards, exports, grading, monitor, records, system
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("records/", records.index, name="records"),
@@ -28,5 +28,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("grading/<slug:session_id>/<slug:mark>/<slug:question>/", grading.answer, name="grading_answer"),
     path("exports/", exports.index, name="exports"),
     path("exports/<slug:export_id>/download/", exports.download, name="export_download"),
+    path("system/dead-letters/", system.index, name="dead_letters"),
+    path("system/dead-letters/retry/", system.retry, name="dead_letter_retry"),
+    path("system/dead-letters/dismiss/", system.dismiss, name="dead_letter_dismiss"),
     path("monitor/", monitor.board, name="monitor"),
 ]

@@ -62,6 +62,8 @@ WORDS = {
     "account.delete": "deleted an account",
     "site.change": "changed who belongs to a site",
     "setting.change": "changed a setting",
+    "dead_letter.retry": "retried a dead letter",
+    "dead_letter.dismiss": "dismissed a dead letter",
 }
 
 

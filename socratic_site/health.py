@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from sessions_app import study
 from sessions_app.access import public, to_confined
-from sessions_app.domain import table
+from sessions_app.domain import table, worker_status
 
 
 @to_confined
@@ -26,9 +27,24 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """503 with one word for what is missing: `sql` or `table`."""
+    """503 with one word for what is missing: `sql` or `table`. `?full` adds lines about the worker."""
     missing = missing_part()
-    return HttpResponse(f"{missing or 'ready'}\n", content_type="text/plain", status=503 if missing else 200)
+    lines = [missing or "ready"]
+    if not missing and "full" in request.GET:
+        lines += _worker_lines(worker_status.recent(study.now()))
+    text = "".join(f"{line}\n" for line in lines)
+    return HttpResponse(text, content_type="text/plain", status=503 if missing else 200)
+
+
+def _worker_lines(status: worker_status.Status) -> list[str]:
+    """Numbers alone: whoever can reach this page may read them."""
+    lag = status.lag()
+    return [
+        f"workers {len(status.running)}",
+        f"failing_duties {len(status.failing)}",
+        f"statistics_lag_seconds {'unknown' if lag is None else round(lag.total_seconds())}",
+        f"dead_letters {status.letters}",
+    ]
 
 
 def missing_part() -> str | None:

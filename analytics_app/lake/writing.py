@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
@@ -33,8 +33,11 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Lake:
+    """`on_poison` is told of each record that goes to the lake's dead letters."""
+
     store: Store
     coder: Coder
+    on_poison: Callable[[Record, Poison], object] = lambda record, error: None
 
     def append(self, records: Sequence[Record], *, stream: str, source: str) -> int:
         """Write what the records complete; how many lines that were. Doing it again changes nothing.
@@ -58,6 +61,7 @@ class Lake:
             lines = convert(record, stream=stream, coder=self.coder)
         except Poison as fault:
             log.error("record %s is not in the lake: %s", _sequence(record), fault)
+            self.on_poison(record, fault)
             yield f"{DEAD_LETTERS}/date={_day_of_change(record)}", self._letter(record, stream, str(fault))
             return
         for line in lines:

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET
 
 from sessions_app import paging, study
 from sessions_app.access import allow
-from sessions_app.domain import keys, spending
+from sessions_app.domain import keys, spending, worker_status
 from sessions_app.domain.models import Session, Student
 
 from .. import queries
@@ -61,6 +61,7 @@ def _show(request: HttpRequest, name: str, form: ChosenForm | None, **more: Any)
         "pages": PAGES,
         "shared": form.months_query if form and valid else "",
         "here": name,
+        "status": worker_status.recent(study.now()),
         **more,
     }
     return render(request, f"dashboards/{name.removeprefix('dashboard_')}.html", context)
@@ -196,7 +197,7 @@ def condition(request: HttpRequest, code: str) -> HttpResponse:
         dialogue=tables.dialogue(found),
         facts=tables.facts(found),
         survey=tables.survey(found),
-        recommend=tables.share(found["recommended"], found["survey_n"]),
+        recommend=tables.share(found["recommended"], found["recommended_n"]),
         bins=tables.gain_bins(found),
         d_z=effects.paired_dz(found.gain),
         figures={name: _figure(name, rows.FROM_CONDITION[name](found), query) for name in names},

@@ -45,6 +45,7 @@ STUDENT_DIRECTORY: Final = "DIRECTORY#students"
 SCHOOL_DIRECTORY: Final = "DIRECTORY#schools"
 STUDENTS_BY_TIME: Final = "STUDENTS"
 GRADING_QUEUE: Final = "QUEUE#grading"
+DEAD_LETTERS: Final = "QUEUE#dead-letters"
 STATISTICS_BY_MONTH: Final = "STATS#MONTHS"
 STATISTICS_BY_DAY: Final = "STATS#DAYS"
 AGGREGATE_PREFIX: Final = "AGGREGATE#"
@@ -54,6 +55,7 @@ HEALTH: Final = "HEALTH"
 TOTAL: Final = "TOTAL"
 WORKER_PREFIX: Final = "WORKER#"
 AUDIT_CHAIN: Final = "WORKER#audit"
+HEARTBEATS: Final = "WORKER#heartbeats"
 CHAIN_HEAD: Final = "HEAD"
 EXPORTS: Final = "EXPORTS"
 EXPORT_JOBS: Final = "QUEUE#exports"
@@ -153,6 +155,11 @@ def _part(name: str, value: str) -> str:
     if not _SAFE.fullmatch(value):
         raise BadKey(f"{name} {value!r} has characters that a key may not hold")
     return value
+
+
+def is_safe(part: str) -> bool:
+    """Whether a key may hold it."""
+    return _SAFE.fullmatch(part) is not None
 
 
 def student(student_id: str) -> str:
@@ -352,6 +359,17 @@ def worker(name: str) -> str:
 def shard(shard_id: str) -> str:
     """A shard of the table's stream; its id is up to 65 characters."""
     return f"SHARD#{shard_id}"
+
+
+def heartbeat(name: str) -> str:
+    """A running worker among all: by its machine and process."""
+    return f"PROCESS#{_part('worker name', name)}"
+
+
+def dead_letter(duty: str, pk: str, sk: str) -> str:
+    """One letter a record and duty. Keys of other clients may hold anything, so they go in as a digest."""
+    digest = hashlib.sha256(f"{pk}\n{sk}".encode()).hexdigest()[:32]
+    return f"{_part('duty', duty)}#{digest}"
 
 
 def audit_day(day: date) -> str:

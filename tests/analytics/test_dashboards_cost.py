@@ -9,8 +9,9 @@ import pytest
 from django.test import Client
 
 from analytics_app.dashboards import analysis, pictures
+from analytics_app.figures import LAYOUT
 from sessions_app import study
-from sessions_app.domain import models
+from sessions_app.domain import models, worker_status
 from sessions_app.domain.models import Contribution, Item
 from tests.analytics import cohort, synthetic
 from tests.journeys.cast import signed_in
@@ -20,16 +21,16 @@ pytestmark = pytest.mark.django_db
 BUDGET = 20  # read units
 STUDENT = "0a4e6d1c-5f0e-4a53-9b57-3f2f4f9f8a11"
 PAGES = {
-    "/dashboards/": 3,
-    "/dashboards/conditions/": 1,
-    "/dashboards/conditions/L1-I1-D/": 1,
-    "/dashboards/conditions/L1-I1-D/sessions/": 2,
-    "/dashboards/locations/": 1,
-    "/dashboards/interventions/": 1,
-    "/dashboards/time/": 1,
-    "/dashboards/time/?unit=week": 1,
-    f"/dashboards/students/{STUDENT}/": 2,
-    "/dashboards/ai/": 2,  # and whether the model answers
+    "/dashboards/": 5,
+    "/dashboards/conditions/": 3,
+    "/dashboards/conditions/L1-I1-D/": 3,
+    "/dashboards/conditions/L1-I1-D/sessions/": 4,
+    "/dashboards/locations/": 3,
+    "/dashboards/interventions/": 3,
+    "/dashboards/time/": 3,
+    "/dashboards/time/?unit=week": 3,
+    f"/dashboards/students/{STUDENT}/": 4,
+    "/dashboards/ai/": 4,  # and whether the model answers
     "/dashboards/charts/gain_by_condition.csv": 2,  # one is the entry in the audit log
     "/dashboards/charts/gain_over_time.csv?unit=day": 2,
     "/dashboards/charts/score_distribution.csv?condition=L1-I1-D": 2,
@@ -86,11 +87,11 @@ def fill(sessions: int) -> None:
     for place in range(min(sessions // 12, 120)):
         start = synthetic.NOW - timedelta(minutes=place)
         one = cohort.session("L1-I1-D", student_id=STUDENT, start=start, state="completed")
-        sums = {"completed": 1, "baseline_n": 1, "baseline_sum": 400, "final_n": 1, "final_sum": 600}
+        sums = {"completed": 1, "baseline_n": 1, "baseline_sum": 4800, "final_n": 1, "final_sum": 7200}
         counted = Contribution(
             PK=one.PK, SK="CONTRIBUTION", session_id=one.session_id, student_id=STUDENT,
             condition_code="L1-I1-D", day=start.date().isoformat(), sums=sums,
-            histograms={"gain": {200: 1}}, source="x" * 32, revision="r", updated_at=start,
+            histograms={"gain": {2400: 1}}, layout=LAYOUT, source="x" * 32, revision="r", updated_at=start,
         )  # fmt: skip
         made += [one, counted]
     cohort.store(*made)
@@ -100,6 +101,7 @@ def measured(client: Client, meter: Meter) -> dict[str, tuple[list[str], float]]
     found = {}
     for address in PAGES:
         pictures.forget()
+        worker_status.forget()
         meter.clear()
         assert client.get(address).status_code == 200, address
         found[address] = (list(meter.requests), meter.units)

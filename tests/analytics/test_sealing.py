@@ -89,7 +89,7 @@ def test_the_handler_asks_again_from_the_first_entry_on_and_still_counts(
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "TransactWriteItems")
 
     monkeypatch.setattr(seals, "seal", failing)
-    monkeypatch.setattr(stream, "_bring_up_to_date", lambda session_id, lost: counted.append(session_id))
+    monkeypatch.setattr(stream, "_count_session", lambda session_id, lost: counted.append(session_id))
     made = cohort.session()
     records = [cohort.record(new=each, sequence=n) for n, each in enumerate([made, entry(1), entry()], 4)]
     assert stream.handler({"Records": records}, None) == {
@@ -105,7 +105,7 @@ def test_the_handler_asks_again_from_the_first_entry_on_and_still_counts(
 def test_a_sweep_seals_the_last_days(table: str) -> None:
     old = entry(stream.SWEPT_DAYS * 86_400)
     recent, ancient = entry(), entry((stream.SWEPT_DAYS + 1) * 86_400)
-    assert stream.sweeper({}, None) == {"sealed": 2}
+    assert stream.sweeper({}, None) == {"sealed": 2, "retried": 0}
     assert (len(sealed(old, recent)), sealed(ancient)) == (2, [])
     assert stream.sweep() == 0
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import signal
+import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
-from pynamodb.exceptions import PynamoDBException
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from analytics_app import stream
+from analytics_app import recount, stream
 from analytics_app.export.jobs import Exporter
 from analytics_app.lake import setting
 from analytics_app.lake.stores import LakeAway
 from analytics_app.lake.writing import Lake
 from sessions_app import staff, study
-from sessions_app.domain import abandoned, grading, table
-from sessions_app.domain.models import GradingTask
+from sessions_app.domain import abandoned, dead_letters, grading, keys, table
+from sessions_app.domain.models import DutyState, GradingTask, Session, WorkerHeartbeat
 
 log = logging.getLogger("worker")
 
@@ -30,8 +35,18 @@ LONGEST_REST = timedelta(hours=1)
 BETWEEN_SWEEPS = timedelta(hours=1)
 MAX_DAYS_BACK, DAYS_BACK = 100, 2
 
+HEARTBEAT = "heartbeat"
+BEAT_SECONDS = 15.0
+RETRY_SECONDS = 30.0
+FORGOTTEN_AFTER = timedelta(days=1)
+TRIES_BEFORE_LETTER = 3
+
 Step = Callable[[], bool]
 """One piece of work; whether there was any."""
+
+
+class Duty(Protocol):
+    def step(self) -> bool: ...
 
 
 class Command(BaseCommand):
@@ -51,18 +66,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, no_stream: bool, **options: Any) -> None:
         staff.refuse_demo_accounts()
-        duties: dict[str, Step] = {"grading": Grader().step}
+        duties: dict[str, Duty] = {"grading": Grader()}
         if not no_stream:
-            duties["statistics"] = Statistics().step
-            duties["sweep"] = Sweep().step
+            duties["statistics"] = Statistics()
+            duties["sweep"] = Sweep()
+            duties["retries"] = Retries()
             if settings.LAKE_URL:
-                duties["lake"] = LakeWriter(setting.lake()).step
+                duties["lake"] = LakeWriter(setting.lake())
         if settings.ABANDON_AFTER_HOURS:
-            duties["sessions left behind"] = LeftBehind().step
+            duties["sessions left behind"] = LeftBehind()
         stopping = threading.Event()
-        duties["exports"] = Exporter(stopping).step
+        duties["exports"] = Exporter(stopping)
         if once:
-            drain(list(duties.values()))
+            drain([duty.step for duty in duties.values()])
             return
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,11 +96,13 @@ def drain(steps: list[Step]) -> None:
             return
 
 
-def work_until(stopping: threading.Event, duties: dict[str, Step]) -> None:
+def work_until(stopping: threading.Event, duties: dict[str, Duty]) -> None:
     """Each duty in a thread of its own: a slow tutor must not hold up the statistics."""
+    pulse = Pulse(duties)
+    steps: dict[str, Step] = {name: duty.step for name, duty in duties.items()}
     threads = [
-        threading.Thread(target=keep_doing, args=(name, step, stopping), name=name, daemon=True)
-        for name, step in duties.items()
+        threading.Thread(target=keep_doing, args=(name, step, stopping, pulse), name=name, daemon=True)
+        for name, step in {**steps, HEARTBEAT: pulse.step}.items()
     ]
     for thread in threads:
         thread.start()
@@ -94,23 +112,100 @@ def work_until(stopping: threading.Event, duties: dict[str, Step]) -> None:
         thread.join(timeout=10)  # a piece of work cut off here is done again at the next start
 
 
-def keep_doing(name: str, step: Step, stopping: threading.Event) -> None:
+def keep_doing(name: str, step: Step, stopping: threading.Event, pulse: Pulse | None = None) -> None:
     """Work, rest while there is none, and wait ever longer while it fails; outages are said once."""
     failures = 0
+    pulse = pulse or Pulse({})
     while not stopping.is_set():
         try:
             busy = step()
-        except Exception as fault:
+        except Exception as error:
             failures += 1
+            pulse.note(name, error)
             if failures == 1:
-                log.warning("%s waits: %s", name, type(fault).__name__)
+                log.warning("%s waits: %s", name, type(error).__name__)
             stopping.wait(min(2.0 ** (failures - 1), LONGEST_BACKOFF_SECONDS))
             continue
+        pulse.note(name)
         if failures:
             log.info("%s goes on", name)
             failures = 0
         if not busy:
             stopping.wait(IDLE_SECONDS)
+
+
+class Pulse:
+    """Tells the table every 15 seconds that this worker runs, and how its duties are."""
+
+    def __init__(self, duties: Mapping[str, Duty]) -> None:
+        self.duties = duties
+        self.states: dict[str, dict[str, Any]] = {}
+        self.name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{socket.gethostname()[:40]}-{os.getpid()}")
+        self.started_at = study.now()
+        self.next_beat = float("-inf")
+        self.lock = threading.Lock()
+
+    def note(self, duty: str, error: Exception | None = None) -> None:
+        """The end of a duty's step."""
+        with self.lock:
+            state = self.states.setdefault(duty, {})
+            if error is None:
+                state.update(done_at=study.now(), failing_since=None, error=None)
+            else:
+                state["failing_since"] = state.get("failing_since") or study.now()
+                state["error"] = type(error).__name__
+
+    def step(self) -> bool:
+        """False: a heartbeat is no work that another duty could find something after."""
+        if time.monotonic() < self.next_beat:
+            return False
+        if self.next_beat < 0:
+            self._forget_the_dead()
+        self._heartbeat().save()  # all our own: nothing unknown on it to lose
+        self.next_beat = time.monotonic() + BEAT_SECONDS
+        return False
+
+    def _heartbeat(self) -> WorkerHeartbeat:
+        with self.lock:
+            states = [
+                DutyState(name=name, as_of=self._as_of(name), **state)
+                for name, state in sorted(self.states.items())
+                if name in self.duties
+            ]
+        return WorkerHeartbeat(
+            PK=keys.HEARTBEATS,
+            SK=keys.heartbeat(self.name),
+            worker=self.name,
+            started_at=self.started_at,
+            beat_at=study.now(),
+            duties=states,
+        )
+
+    def _as_of(self, name: str) -> datetime | None:
+        poller: stream.Poller | None = getattr(self.duties[name], "poller", None)
+        return poller.as_of if poller else None
+
+    def _forget_the_dead(self) -> None:
+        for known in WorkerHeartbeat.all():
+            if known.beat_at < study.now() - FORGOTTEN_AFTER:
+                known.delete()
+
+
+class Retries:
+    """Now and then tries the records with dead letters again, each at its time."""
+
+    def __init__(self) -> None:
+        self.next = float("-inf")
+
+    def step(self) -> bool:
+        """Whether any letter was cleared."""
+        if time.monotonic() < self.next:
+            return False
+        cleared = stream.retry_due(study.now())
+        self.next = time.monotonic() + RETRY_SECONDS
+        if cleared:
+            log.info("%d records with a dead letter could be processed now", cleared)
+        return cleared > 0
 
 
 class Grader:
@@ -130,19 +225,22 @@ class Grader:
     def _work(self, task: GradingTask) -> bool:
         try:
             done = grading.work(task, package=study.package(), tutor=study.tutor(), now=study.now())
-        except PynamoDBException:
-            raise  # the table is away: everything waits
-        except Exception as fault:
-            log.error("grading %s of session %s failed: %s", task.what, task.session_id, type(fault).__name__)
-            self._rest(task)
+        except Exception as error:
+            if dead_letters.is_transient(error):
+                raise  # the table is away: everything waits
+            log.error("grading %s of session %s failed: %s", task.what, task.session_id, type(error).__name__)
+            self._rest(task, error)
             return False
-        self.resting.pop(task.SK, None)
+        if self.resting.pop(task.SK, (0, None))[0] >= TRIES_BEFORE_LETTER:
+            dead_letters.clear("grading", task.PK, task.SK)
         return done
 
-    def _rest(self, task: GradingTask) -> None:
+    def _rest(self, task: GradingTask, error: Exception) -> None:
         times = self.resting.get(task.SK, (0, study.now()))[0] + 1
         wait = min(timedelta(seconds=30) * 2 ** min(times - 1, 12), LONGEST_REST)
         self.resting[task.SK] = (times, study.now() + wait)
+        if times >= TRIES_BEFORE_LETTER:
+            dead_letters.write("grading", task.PK, task.SK, error, now=study.now(), may_retry=False)
 
 
 class LeftBehind:
@@ -163,11 +261,24 @@ class LeftBehind:
         days = MAX_DAYS_BACK if is_first_today else DAYS_BACK
         closed = 0
         for session in abandoned.left_behind(now=now, after=after, days=days):
-            closed += abandoned.close(session.session_id, now=now, after=after)
+            closed += self._close(session, now, after)
         self.next = now + BETWEEN_SWEEPS
         if closed:
             log.info("closed %s sessions that were left behind", closed)
         return closed > 0
+
+    def _close(self, session: Session, now: datetime, after: timedelta) -> bool:
+        """One that cannot be closed holds up no other."""
+        session_id = str(session.PK).removeprefix(keys.SESSION_PREFIX)
+        try:
+            closed = abandoned.close(session_id, now=now, after=after)
+        except Exception as error:
+            if dead_letters.is_transient(error):
+                raise
+            dead_letters.write("abandoned", session.PK, session.SK, error, now=now, may_retry=False)
+            return False
+        stream.settled("abandoned", session.PK, session.SK)
+        return closed
 
 
 class Statistics:
@@ -179,8 +290,21 @@ class Statistics:
     def step(self) -> bool:
         """Whether the stream held anything."""
         if self.poller is None:
-            self.poller = stream.Poller(client=stream.connect(region=settings.AWS_REGION), arn=stream_arn())
+            arn = stream_arn()
+            migrate()
+            self.poller = stream.Poller(client=stream.connect(region=settings.AWS_REGION), arn=arn)
         return self.poller.poll() > 0
+
+
+def migrate() -> None:
+    """Statistics that an older version stored in other units are counted anew before any is moved."""
+    if not recount.is_outdated():
+        return
+    log.info("the statistics have an older layout: they are rebuilt")
+    try:
+        call_command("rebuild_statistics", no_stream=True, quiet=True)
+    except CommandError as error:
+        log.error("%s", error)
 
 
 def stream_arn() -> str:
@@ -191,19 +315,20 @@ class LakeWriter:
     """Follows the stream too, with checkpoints of its own: it stops where the lake stops, alone."""
 
     def __init__(self, lake: Lake) -> None:
-        self.lake = lake
+        self.lake = replace(lake, on_poison=self._note_poison)
         self.poller: stream.Poller | None = None
         self.said = ""
+        self.poison: set[tuple[str, str]] = set()
 
     def step(self) -> bool:
         """Whether the stream held anything."""
         if self.poller is None:
-            arn = stream_arn()
             self.poller = stream.Poller(
                 client=stream.connect(region=settings.AWS_REGION),
-                arn=arn,
+                arn=stream_arn(),
                 worker="lake",
-                take=lambda records, shard_id: self.lake.append(records, stream=arn, source=shard_id),
+                take=self._append,
+                waits_for=(LakeAway,),
             )
         try:
             found = self.poller.poll() > 0
@@ -214,6 +339,24 @@ class LakeWriter:
             raise
         self.said = ""
         return found
+
+    def _append(self, records: list[dict[str, Any]], shard_id: str) -> None:
+        """A record that could be converted clears the dead letter of an older version of it."""
+        assert self.poller is not None  # noqa: S101  for the type checker: the poller calls this
+        self.poison.clear()
+        self.lake.append(records, stream=self.poller.arn, source=shard_id)
+        for pk, sk in {_key_of(record) for record in records} - self.poison:
+            stream.settled("lake", pk, sk)
+
+    def _note_poison(self, record: Mapping[str, Any], error: Exception) -> None:
+        pk, sk = _key_of(record)
+        self.poison.add((pk, sk))
+        stream.give_up("lake", pk, sk, error, may_retry=False)
+
+
+def _key_of(record: Mapping[str, Any]) -> tuple[str, str]:
+    at = record["dynamodb"]["Keys"]
+    return at["PK"]["S"], at["SK"]["S"]
 
 
 class Sweep:

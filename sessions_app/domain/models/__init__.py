@@ -9,6 +9,7 @@ from .call import Call
 from .conflict import AnswerConflict
 from .consent import ConsentEvent, FormText, RenewalDecision
 from .content import ContentDelivery, PreparedQuestion, SegmentTracking
+from .dead_letter import DeadLetter
 from .export import ExportJob
 from .grading import GradingTask
 from .intervention import Intervention, Question
@@ -21,7 +22,7 @@ from .student import DirectoryEntry, FormRecord, School, Student
 from .survey import PostSurvey
 from .tombstone import Tombstone
 from .verification import LocationVerification
-from .worker import ShardCheckpoint
+from .worker import DutyState, ShardCheckpoint, WorkerHeartbeat
 
 __all__ = [
     "AllocationEntry",
@@ -42,7 +43,9 @@ __all__ = [
     "Contribution",
     "CountedStudent",
     "DayCounts",
+    "DeadLetter",
     "DirectoryEntry",
+    "DutyState",
     "ExportJob",
     "FormRecord",
     "FormText",
@@ -68,6 +71,7 @@ __all__ = [
     "Student",
     "Tombstone",
     "TutorHealth",
+    "WorkerHeartbeat",
     "configure",
     "connection",
 ]

@@ -58,6 +58,8 @@ ACTIONS = (
     "account.delete",
     "site.change",
     "setting.change",
+    "dead_letter.retry",
+    "dead_letter.dismiss",
 )
 SHA256 = r"[0-9a-f]{64}"
 Image = Mapping[str, Any]

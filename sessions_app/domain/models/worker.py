@@ -1,6 +1,7 @@
-"""How far a worker has read the table's stream, so that it goes on there after any end.
+"""How far a worker has read the table's stream, so that it goes on there after any end; which workers run.
 
-PK WORKER#<name>  SK SHARD#<shard id>
+Checkpoint  PK WORKER#<name>       SK SHARD#<shard id>
+Heartbeat   PK WORKER#heartbeats   SK PROCESS#<machine>-<process id>
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from .. import keys
-from .base import Flag, Item, Text, Timestamp
+from .base import Flag, Item, ListOf, Map, Text, Timestamp
 
 
 class ShardCheckpoint(Item, discriminator="stream_checkpoint"):
@@ -37,3 +38,27 @@ class ShardCheckpoint(Item, discriminator="stream_checkpoint"):
         """By shard id."""
         found = Item.query(keys.worker(worker), consistent_read=True)
         return {item.shard_id: item for item in found if isinstance(item, ShardCheckpoint)}
+
+
+class DutyState(Map):
+    """`as_of`: the duty has processed every change of the table up to this moment."""
+
+    name = Text()
+    done_at = Timestamp(null=True)
+    failing_since = Timestamp(null=True)
+    error = Text(null=True)
+    as_of = Timestamp(null=True)
+
+
+class WorkerHeartbeat(Item, discriminator="worker_heartbeat"):
+    """A running worker: written every 15 seconds, removed a day after the worker has ended."""
+
+    worker = Text()
+    started_at = Timestamp()
+    beat_at = Timestamp()
+    duties = ListOf(of=DutyState)
+
+    @classmethod
+    def all(cls) -> list[WorkerHeartbeat]:
+        found = Item.query(keys.HEARTBEATS)
+        return [item for item in found if isinstance(item, WorkerHeartbeat)]
