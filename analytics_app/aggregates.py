@@ -9,7 +9,7 @@ from typing import Any
 from sessions_app.domain import keys
 from sessions_app.domain.models import ConditionMonth, ConditionStatistics
 
-from .figures import LAYOUT, Figures, Month, Spread, Sums, merge
+from .figures import LAYOUT, MEANS, NORMALIZED, POINT, Figures, Month, Spread, Sums, merge
 
 VERSION = "v1.0"
 
@@ -23,8 +23,23 @@ def last_day(month: str) -> date:
     return (first_day(month) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
+class Outdated(ValueError):
+    """Stored statistics in other units than today's: `rebuild_statistics` writes them anew."""
+
+    def __init__(self) -> None:
+        super().__init__("the statistics have an older layout; run rebuild_statistics")
+        self.reason = str(self)
+
+
+def is_current(item: Any) -> bool:
+    """Whether an item of the statistics has today's layout. One of another writer has no sums, and none."""
+    return item.layout == LAYOUT or (isinstance(item, ConditionStatistics) and item.sums is None)
+
+
 def sums_of(item: ConditionStatistics) -> Sums:
-    """Empty for an aggregate that another writer made, which has no sums."""
+    """Empty for an aggregate that another writer made, which has no sums. Raises Outdated."""
+    if not is_current(item):
+        raise Outdated
     return Sums(item.sums or {}, item.histograms or {}) + Sums()
 
 
@@ -40,9 +55,9 @@ def condition_of(item: ConditionStatistics) -> keys.Condition:
 
 
 def compact_month_of(item: ConditionMonth) -> Month:
-    """Raises ValueError for an item of another layout: rebuild_statistics writes it anew."""
-    if item.layout != LAYOUT:
-        raise ValueError(f"statistics of {item.condition_code} {item.month} have layout {item.layout}")
+    """Raises Outdated."""
+    if not is_current(item):
+        raise Outdated
     students = {int(before): n for before, n in item.students.items()}
     sums = Sums.from_list(item.sums, students)
     return Month(item.condition_code, item.month, sums, item.extremes, with_histograms=False)
@@ -81,6 +96,7 @@ def aggregate(
         metadata={"last_updated": now, "aggregation_version": VERSION, "auto_generated": True},
         sums=dict(sums.counts),
         histograms={name: dict(values) for name, values in sums.histograms.items()},
+        layout=LAYOUT,
         revision=revision,
         **derived(sums),
     )
@@ -96,15 +112,15 @@ def derived(sums: Sums) -> dict[str, Any]:
         "intervention_metrics": _interventions(figures),
         "engagement_metrics": {
             "avg_content_completion_rate": mean(figures, "content_sum", "content_n", 10, places=1),
-            "avg_pause_count": mean(figures, "pauses", "content_n", places=1),
-            "avg_rewind_count": mean(figures, "rewinds", "content_n", places=1),
+            "avg_pause_count": mean(figures, "pauses", "pauses_n", places=1),
+            "avg_rewind_count": mean(figures, "rewinds", "rewinds_n", places=1),
             "avg_engagement_score": mean(figures, "engagement_sum", "engagement_n", 100, places=2),
         },
         "survey_results": {
-            "avg_location_impact": mean(figures, "location_impact", "survey_n", places=2),
-            "avg_intervention_helpful": mean(figures, "helpful", "survey_n", places=2),
-            "avg_overall_experience": mean(figures, "overall", "survey_n", places=2),
-            "would_recommend_pct": mean(figures, "recommended", "survey_n", Fraction(1, 100), places=1),
+            "avg_location_impact": mean(figures, "location_impact", "location_impact_n", places=2),
+            "avg_intervention_helpful": mean(figures, "helpful", "helpful_n", places=2),
+            "avg_overall_experience": mean(figures, "overall", "overall_n", places=2),
+            "would_recommend_pct": mean(figures, "recommended", "recommended_n", Fraction(1, 100), places=1),
         },
     }
 
@@ -137,9 +153,9 @@ def _outcomes(figures: Figures) -> dict[str, Any]:
         "baseline_assessment": _scores(figures, "baseline", figures.baseline),
         "final_assessment": _scores(figures, "final", figures.final),
         "learning_gain": {
-            "mean_absolute_gain": mean(figures, "gain_sum", "gain_n", 10, places=1),
-            "median_absolute_gain": gain.median,
-            "mean_normalized_gain": mean(figures, "normalized_sum", "normalized_n", 100, places=2),
+            "mean_absolute_gain": mean(figures, "gain_sum", "gain_n", POINT, places=1),
+            "median_absolute_gain": _rounded(gain.median, 1),
+            "mean_normalized_gain": mean(figures, "normalized_sum", "normalized_n", NORMALIZED, places=2),
             "effect_size_cohens_d": _rounded(figures.cohens_d, 2),
             "students_with_gains": figures["gained"],
             "students_with_no_change": figures["unchanged"],
@@ -150,11 +166,11 @@ def _outcomes(figures: Figures) -> dict[str, Any]:
 
 def _scores(figures: Figures, name: str, spread: Spread) -> dict[str, Any]:
     return {
-        "mean_score": mean(figures, f"{name}_sum", f"{name}_n", 10, places=1),
-        "median_score": spread.median,
+        "mean_score": mean(figures, f"{name}_sum", f"{name}_n", POINT, places=1),
+        "median_score": _rounded(spread.median, 1),
         "std_dev": _rounded(spread.sd, 1),
-        "min_score": spread.least,
-        "max_score": spread.most,
+        "min_score": _rounded(spread.least, 1),
+        "max_score": _rounded(spread.most, 1),
         "n": spread.n,
     }
 
@@ -164,8 +180,8 @@ def _interventions(figures: Figures) -> dict[str, Any]:
         "avg_interventions_per_session": mean(figures, "interventions", "completed", places=1),
         "avg_intervention_duration_seconds": mean(figures, "asking_sum", "asking_n", 10, places=1),
         "avg_questions_per_intervention": mean(figures, "questions", "interventions", places=1),
-        "avg_response_time_seconds": mean(figures, "response_sum", "response_n", 10, places=1),
-        "avg_question_quality_score": mean(figures, "quality_sum", "quality_n", 100, places=2),
-        "avg_answer_depth_score": mean(figures, "depth_sum", "depth_n", 100, places=2),
-        "avg_progression_quality": mean(figures, "progression_sum", "progression_n", 100, places=2),
+        "avg_response_time_seconds": mean(figures, "response_sum", "response_n", MEANS, places=1),
+        "avg_question_quality_score": mean(figures, "quality_sum", "quality_n", MEANS, places=2),
+        "avg_answer_depth_score": mean(figures, "depth_sum", "depth_n", MEANS, places=2),
+        "avg_progression_quality": mean(figures, "progression_sum", "progression_n", MEANS, places=2),
     }

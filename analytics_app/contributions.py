@@ -1,15 +1,20 @@
-"""What one session adds to its condition's statistics. Pure: items in, whole numbers out."""
+"""What one session adds to its condition's statistics. Pure: items in, whole numbers out.
+
+What could not be read of an item is None here: that part is left out, and the session counts.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
-from sessions_app.domain import keys, scoring
+from sessions_app.domain import keys, scores
 from sessions_app.domain.run import Run
 
-from .figures import Histogram, Sums
+from .figures import MEANS, NORMALIZED, SCORE, Histogram, Sums
 
 WITHIN_MS = (1500, 3000, 10_000)
 
@@ -30,10 +35,11 @@ class Share:
         return self.day[:7]
 
 
-def contribution(run: Run) -> Share:
+def contribution(run: Run, session_id: str | None = None) -> Share:
     """Every session started counts; outcomes, dialogue and survey count when it is completed.
 
-    A missing score is left out. A session withdrawn counts as that, whatever it had reached.
+    A missing score is left out. A session withdrawn counts as that, whatever it had reached. `session_id` is
+    that of the partition, whatever another client has stored in the item.
     """
     session = run.session
     counts = _flow(run)
@@ -42,7 +48,7 @@ def contribution(run: Run) -> Share:
         counts |= _outcomes(run, histograms) | _dialogue(run) | _content(run) | _survey(run)
         counts |= _tutor(run, histograms)
     return Share(
-        session_id=run.id,
+        session_id=session_id or run.id,
         student_id=session.student_id,
         condition=session.condition,
         day=keys.stamp(session.start)[:10],
@@ -63,66 +69,64 @@ def _flow(run: Run) -> dict[str, int]:
         "withdrawn": int(withdrawn),
         "simulated": int(bool(session.metadata.simulated)),
         "flagged": int(bool(session.metadata.data_quality_flags)),
-        "did_baseline": int(status.baseline_completed),
-        "did_content": int(status.content_completed),
-        "did_final": int(status.final_assessment_completed),
-        "did_survey": int(status.post_survey_completed),
+        "did_baseline": int(bool(status.baseline_completed)),
+        "did_content": int(bool(status.content_completed)),
+        "did_final": int(bool(status.final_assessment_completed)),
+        "did_survey": int(bool(status.post_survey_completed)),
     }
 
 
-def _units(value: float, scale: int) -> int:
-    return round(value * scale)
+def _units(value: Fraction | float | None, scale: int) -> int | None:
+    exact = value if isinstance(value, Fraction) else scores.number(value)
+    return None if exact is None else round(exact * scale)
 
 
-def _summed(name: str, values: Iterable[float | None], scale: int) -> dict[str, int]:
-    """n, sum and sum of squares of the values there are."""
-    known = [_units(value, scale) for value in values if value is not None]
-    return {
-        f"{name}_n": len(known),
-        f"{name}_sum": sum(known),
-        f"{name}_squares": sum(value * value for value in known),
-    }
+def _summed(name: str, values: Iterable[Fraction | float | None], scale: int) -> dict[str, int]:
+    """n and sum of the values there are."""
+    known = [units for value in values if (units := _units(value, scale)) is not None]
+    return {f"{name}_n": len(known), f"{name}_sum": sum(known)}
+
+
+def _squared(name: str, values: Iterable[Fraction | float | None], scale: int) -> dict[str, int]:
+    """The same with the sum of squares."""
+    kept = list(values)
+    known = [units for value in kept if (units := _units(value, scale)) is not None]
+    return {**_summed(name, kept, scale), f"{name}_squares": sum(units * units for units in known)}
 
 
 def _outcomes(run: Run, histograms: dict[str, Histogram]) -> dict[str, int]:
-    seconds = run.session.timeline.total_duration_seconds
-    counts = {"duration_n": 1, "duration_sum": _units(seconds, 1)} if seconds is not None else {}
-    scores = {}
-    for kind in ("baseline", "final"):
-        results = run.assessments[kind].assessment_results if kind in run.assessments else None
-        if results is not None:
-            scores[kind] = _units(results.score_percentage, 10)
-            histograms[kind] = {scores[kind]: 1}
-            counts |= _summed(kind, [results.score_percentage], 10)
-    if len(scores) == 2:
-        counts |= _gain(scores["baseline"], scores["final"], histograms)
+    counts = _summed("duration", [run.session.timeline.total_duration_seconds], 1)
+    found = scores.Scores.of(run.assessments)
+    for kind, score in (("baseline", found.baseline), ("final", found.final)):
+        counts |= _squared(kind, [score], SCORE)
+        if score is not None:
+            histograms[kind] = {round(score * SCORE): 1}
+    if found.gain is not None:
+        counts |= _gain(found.gain, histograms)
     return counts
 
 
-def _gain(baseline: int, final: int, histograms: dict[str, Histogram]) -> dict[str, int]:
-    gain = final - baseline
-    histograms["gain"] = {gain: 1}
-    normalized = scoring.learning_gain(baseline / 10, final / 10)["normalized_gain"]
+def _gain(gain: scores.Gain, histograms: dict[str, Histogram]) -> dict[str, int]:
+    histograms["gain"] = {round(gain.absolute * SCORE): 1}
     return {
-        **{"gain_n": 1, "gain_sum": gain, "gain_squares": gain * gain},
-        **{"gained": int(gain > 0), "unchanged": int(gain == 0), "lost": int(gain < 0)},
-        **_summed("normalized", [normalized], 100),
+        **_squared("gain", [gain.absolute], SCORE),
+        **{"gained": int(gain.absolute > 0), "unchanged": int(gain.absolute == 0)},
+        "lost": int(gain.absolute < 0),
+        **_squared("normalized", [gain.normalized], NORMALIZED),
     }
 
 
 def _dialogue(run: Run) -> dict[str, int]:
     whole = [record for record in run.interventions.values() if record.intervention_summary is not None]
-    told = [record.intervention_summary for record in whole]
-    asking = _summed("asking", (summary.total_duration_seconds for summary in told), 10)
-    del asking["asking_squares"]
+    summaries = [record.intervention_summary for record in whole]
     return {
         "interventions": len(whole),
-        "questions": sum(int(summary.questions_asked) for summary in told),
-        **asking,
-        **_summed("response", (summary.avg_response_time_seconds for summary in told), 10),
-        **_summed("quality", (summary.avg_question_quality for summary in told), 100),
-        **_summed("depth", (summary.avg_answer_depth for summary in told), 100),
-        **_summed("progression", (summary.progression_quality for summary in told), 100),
+        "questions": sum(int(summary.questions_asked or 0) for summary in summaries),
+        **_summed("asking", (summary.total_duration_seconds for summary in summaries), 10),
+        **_squared("response", map(scores.response_time, whole), MEANS),
+        **_squared("quality", map(scores.question_quality, whole), MEANS),
+        **_squared("depth", map(scores.answer_depth, whole), MEANS),
+        **_squared("progression", (summary.progression_quality for summary in summaries), MEANS),
     }
 
 
@@ -130,15 +134,17 @@ def _content(run: Run) -> dict[str, int]:
     if run.content is None:
         return {}
     metrics = run.content.engagement_metrics
-    scores = [t.engagement_score for t in run.content.segment_tracking if t.engagement_score is not None]
     return {
-        "content_n": 1,
-        "content_sum": _units(metrics.completion_percentage, 10),
-        "pauses": int(metrics.pause_count),
-        "rewinds": int(metrics.rewind_count),
-        "engagement_n": len(scores),
-        "engagement_sum": sum(_units(score, 100) for score in scores),
+        **_summed("content", [metrics.completion_percentage], 10),
+        **_rated("pauses", metrics.pause_count),
+        **_rated("rewinds", metrics.rewind_count),
+        **_summed("engagement", (each.engagement_score for each in run.content.segment_tracking), 100),
     }
+
+
+def _rated(name: str, value: Any) -> dict[str, int]:
+    """A whole number of one session, with the number of sessions that have it."""
+    return {} if value is None else {name: int(value), f"{name}_n": 1}
 
 
 def _survey(run: Run) -> dict[str, int]:
@@ -147,13 +153,13 @@ def _survey(run: Run) -> dict[str, int]:
     learning = run.survey.learning_experience
     return {
         "survey_n": 1,
-        "location_impact": int(run.survey.location_experience.location_impact_rating),
-        "helpful": int(run.survey.intervention_experience.intervention_helpful_rating),
-        "overall": int(learning.overall_experience_rating),
-        "recommended": int(learning.would_recommend_experience),
-        "interest": int(learning.content_interest_rating),
-        "difficulty": int(learning.content_difficulty_rating),
-        "pacing": int(learning.pacing_rating),
+        **_rated("location_impact", run.survey.location_experience.location_impact_rating),
+        **_rated("helpful", run.survey.intervention_experience.intervention_helpful_rating),
+        **_rated("overall", learning.overall_experience_rating),
+        **_rated("recommended", learning.would_recommend_experience),
+        **_rated("interest", learning.content_interest_rating),
+        **_rated("difficulty", learning.content_difficulty_rating),
+        **_rated("pacing", learning.pacing_rating),
     }
 
 
@@ -161,7 +167,8 @@ def _tutor(run: Run, histograms: dict[str, Histogram]) -> dict[str, int]:
     dynamic = [record for record in run.interventions.values() if record.is_dynamic]
     questions = [question for record in dynamic for question in record.questions]
     generated = [q for q in questions if q.question_metadata and q.question_source in (None, "generated")]
-    waits = [int(question.question_metadata.generation_time_ms) for question in generated]
+    known = (question.question_metadata.generation_time_ms for question in generated)
+    waits = [int(wait) for wait in known if wait is not None]
     tenths = [wait // 100 for wait in waits]
     if tenths:
         histograms["latency"] = {tenth: tenths.count(tenth) for tenth in tenths}
@@ -171,9 +178,9 @@ def _tutor(run: Run, histograms: dict[str, Histogram]) -> dict[str, int]:
         "fallbacks": sum(1 for question in questions if question.question_source == "static_fallback"),
         "latency_ms": sum(waits),
         **{f"within_{limit}": sum(1 for wait in waits if wait <= limit) for limit in WITHIN_MS},
-        "prompt_tokens": sum(int(use.total_prompt_tokens) for use in used),
-        "completion_tokens": sum(int(use.total_completion_tokens) for use in used),
-        "cost_millionths": sum(_units(use.total_cost_usd, 1_000_000) for use in used),
+        "prompt_tokens": sum(int(use.total_prompt_tokens or 0) for use in used),
+        "completion_tokens": sum(int(use.total_completion_tokens or 0) for use in used),
+        "cost_millionths": sum(_units(use.total_cost_usd, 1_000_000) or 0 for use in used),
         **_grading(run),
     }
 
@@ -185,17 +192,25 @@ def _grading(run: Run) -> dict[str, int]:
     return {
         "grading_prompt_tokens": sum(int(grade.prompt_tokens or 0) for grade in graded),
         "grading_completion_tokens": sum(int(grade.completion_tokens or 0) for grade in graded),
-        "grading_cost_millionths": sum(_units(grade.cost_usd or 0, 1_000_000) for grade in graded),
+        "grading_cost_millionths": sum(_units(grade.cost_usd, 1_000_000) or 0 for grade in graded),
     }
 
 
 def _source(run: Run) -> str:
-    """A digest of the versions of the items counted.
+    """A digest of the items counted: of our own by their versions, of others also by when they changed.
 
     Versions only grow, so it never comes back to an earlier value, even where the figures do.
     """
-    versions = [("session", run.session.metadata.version)]
-    versions += [(kind, record.metadata.version) for kind, record in run.assessments.items()]
-    versions += [(str(number), record.metadata.version) for number, record in run.interventions.items()]
-    versions += [("survey", int(run.survey is not None))]
-    return hashlib.sha256(repr(sorted(versions)).encode()).hexdigest()[:32]
+    records: list[tuple[str, Any]] = [
+        ("session", run.session),
+        ("survey", run.survey),
+        *run.assessments.items(),
+    ]
+    records += [(str(number), record) for number, record in run.interventions.items()]
+    seen = [(name, str(record.SK), _state(record)) for name, record in records if record is not None]
+    return hashlib.sha256(repr(sorted(seen)).encode()).hexdigest()[:32]
+
+
+def _state(record: Any) -> str:
+    version, changed = (getattr(record.metadata, name, None) for name in ("version", "updated_at"))
+    return f"{version or 0} {changed}"

@@ -10,10 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-LAYOUT = 2  # of FIELDS in the compact items; a change of FIELDS needs another number and a rebuild
+LAYOUT = 3
+"""Of what is stored: FIELDS, their order and units. A change of them needs another number and a rebuild."""
 
-# Units: tenths of a percentage point for scores and gains, hundredths for normalised gains, ratings of
-# dialogue and engagement, tenths of a percent and of a second, millionths of a dollar.
+SCORE = 12_000
+"""Units of a whole score: half points and tenths of a point out of 15 and tenths of a percent are whole."""
+POINT = SCORE // 100
+"""Units of a percentage point."""
+MEANS = 600
+"""Units of a rating and of a second: means of up to three values with one decimal are whole."""
+NORMALIZED = math.lcm(*range(1, 31))
+"""Units of a normalized gain, which divides by 1 to 30 half points."""
+
+# Other units: tenths of a percent and of a second, hundredths of engagement, millionths of a dollar.
 FIELDS = (
     # the flow of participants: all sessions
     *("sessions", "completed", "stopped", "abandoned", "withdrawn", "simulated", "flagged"),
@@ -31,9 +40,10 @@ FIELDS = (
     *("depth_n", "depth_sum", "depth_squares"),
     *("progression_n", "progression_sum", "progression_squares"),
     # content and survey of completed sessions
-    *("content_n", "content_sum", "pauses", "rewinds", "engagement_n", "engagement_sum"),
-    *("survey_n", "location_impact", "helpful", "overall", "recommended"),
-    *("interest", "difficulty", "pacing"),
+    *("content_n", "content_sum", "pauses_n", "pauses", "rewinds_n", "rewinds"),
+    *("engagement_n", "engagement_sum", "survey_n", "location_impact_n", "location_impact"),
+    *("helpful_n", "helpful", "overall_n", "overall", "recommended_n", "recommended"),
+    *("interest_n", "interest", "difficulty_n", "difficulty", "pacing_n", "pacing"),
     # the tutor, in completed sessions
     *("generated", "fallbacks", "latency_ms", "within_1500", "within_3000", "within_10000"),
     *("prompt_tokens", "completion_tokens", "cost_millionths"),
@@ -214,20 +224,20 @@ class Figures:
 
     @property
     def baseline(self) -> Spread:
-        return self._spread("baseline", 10)
+        return self._spread("baseline", POINT)
 
     @property
     def final(self) -> Spread:
-        return self._spread("final", 10)
+        return self._spread("final", POINT)
 
     @property
     def gain(self) -> Spread:
         """Final - baseline of the sessions that have both."""
-        return self._spread("gain", 10)
+        return self._spread("gain", POINT)
 
     @property
     def normalized_gain(self) -> Spread:
-        return self._spread("normalized", 100)
+        return self._spread("normalized", NORMALIZED)
 
     @property
     def cohens_d(self) -> float | None:
@@ -242,19 +252,19 @@ class Figures:
 
     @property
     def response_time(self) -> Spread:
-        return self._spread("response", 10)
+        return self._spread("response", MEANS)
 
     @property
     def question_quality(self) -> Spread:
-        return self._spread("quality", 100)
+        return self._spread("quality", MEANS)
 
     @property
     def answer_depth(self) -> Spread:
-        return self._spread("depth", 100)
+        return self._spread("depth", MEANS)
 
     @property
     def progression(self) -> Spread:
-        return self._spread("progression", 100)
+        return self._spread("progression", MEANS)
 
     # --- means of anything else
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
 from pynamodb.pagination import ResultIterator
@@ -27,7 +28,7 @@ from sessions_app.domain.models import (
 from sessions_app.domain.run import Run
 
 from . import aggregates
-from .figures import Figures, Month, merge, pooled_d
+from .figures import POINT, Figures, Month, merge, pooled_d
 
 Cursor = dict[str, dict[str, Any]]
 """A key as DynamoDB gives it back for the next page."""
@@ -267,7 +268,8 @@ def baseline_and_final(session_id: str) -> dict[str, Assessment]:
 def months_of_all_conditions(months: Months = ALL_MONTHS) -> list[Month]:
     """Every condition's months without histograms, oldest month first: one query, about 1.5 units a month."""
     found = Item.query(keys.STATISTICS_BY_MONTH, Item.SK.between(months.first, f"{months.last}~"))
-    return [aggregates.compact_month_of(item) for item in found if isinstance(item, ConditionMonth)]
+    ours = (item for item in found if isinstance(item, ConditionMonth))
+    return [aggregates.compact_month_of(item) for item in ours if aggregates.is_current(item)]
 
 
 def figures_by_condition(months: Months = ALL_MONTHS) -> dict[keys.Condition, Figures]:
@@ -307,7 +309,8 @@ def condition_aggregates(condition: keys.Condition, months: Months = ALL_MONTHS)
     """The schema's items of a condition, oldest month first; those of other writers are left out."""
     bounds = (f"{keys.AGGREGATE_PREFIX}{months.first}", f"{keys.AGGREGATE_PREFIX}{months.last}~")
     found = Item.query(keys.statistics(condition), Item.SK.between(*bounds))
-    return [item for item in found if isinstance(item, ConditionStatistics) and item.sums is not None]
+    ours = (item for item in found if isinstance(item, ConditionStatistics) and item.sums is not None)
+    return [item for item in ours if aggregates.is_current(item)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,13 +322,13 @@ class Day:
     completed: Mapping[str, int]
     ended_early: Mapping[str, int]
     gains: Mapping[str, int]
-    gain_tenths: Mapping[str, int]
+    gain_units: Mapping[str, int]
 
     @property
     def mean_gain(self) -> float | None:
         """Percentage points, over the sessions started that day whose gain is known."""
         n = sum(self.gains.values())
-        return sum(self.gain_tenths.values()) / 10 / n if n else None
+        return float(Fraction(sum(self.gain_units.values()), n * POINT)) if n else None
 
     @property
     def running(self) -> int:
@@ -336,11 +339,11 @@ class Day:
 def days(first: date, last: date) -> list[Day]:
     """The days, both included, on which sessions started: one query, at most 0.15 units a day."""
     found = Item.query(keys.STATISTICS_BY_DAY, Item.SK.between(keys.day(first), keys.day(last)))
-    return [_day(item) for item in found if isinstance(item, DayCounts)]
+    return [day_of(item) for item in found if isinstance(item, DayCounts) and aggregates.is_current(item)]
 
 
-def _day(item: DayCounts) -> Day:
-    counts = (item.started, item.completed, item.ended_early, item.gains, item.gain_tenths)
+def day_of(item: DayCounts) -> Day:
+    counts = (item.started, item.completed, item.ended_early, item.gains, item.gain_units)
     present = [{code: n for code, n in values.items() if n} for values in counts]
     return Day(date.fromisoformat(item.day), *present)
 
@@ -364,7 +367,7 @@ class IndividualGain:
     def gain(self) -> float | None:
         if self.baseline is None or self.final is None:
             return None
-        return round(self.final - self.baseline, 1)
+        return self.final - self.baseline
 
 
 def learning_gain(condition: keys.Condition, months: Months = ALL_MONTHS) -> Figures:
@@ -376,13 +379,13 @@ def individual_gains(condition: keys.Condition, span: Span = ALWAYS) -> Iterator
     """The completed sessions of a condition: the index, and a batch of 100 small items a request."""
     wanted = [(session.PK, keys.CONTRIBUTION) for session in sessions_of_condition(condition, span)]
     for item in Contribution.batch_get(wanted):
-        if item.sums.get("completed"):
+        if aggregates.is_current(item) and item.sums.get("completed"):
             yield _individual(item)
 
 
 def _individual(item: Contribution) -> IndividualGain:
     scores = {
-        kind: item.sums.get(f"{kind}_sum", 0) / 10 if item.sums.get(f"{kind}_n") else None
+        kind: item.sums.get(f"{kind}_sum", 0) / POINT if item.sums.get(f"{kind}_n") else None
         for kind in ("baseline", "final")
     }
     return IndividualGain(
@@ -424,7 +427,7 @@ def _effect(one: Figures, other: Figures, name: str) -> float | None:
 
 
 def compare_locations(months: Months = ALL_MONTHS) -> dict[str, Figures]:
-    """Analysis 3: by location; `.gain`, and the mean rating as `.mean("location_impact", "survey_n")`."""
+    """Analysis 3: by location; `.gain`, and `.mean("location_impact", "location_impact_n")`."""
     return grouped(months_of_all_conditions(months), "location")
 
 

@@ -6,21 +6,24 @@ condition is counted again.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sessions_app.domain import keys
+from sessions_app.domain import dead_letters, keys
 from sessions_app.domain import models as m
 from sessions_app.domain.models.transaction import Busy, Refused, Transaction
 
 from . import aggregates, rollups
 from .contributions import Share
-from .figures import Sums
+from .figures import LAYOUT, Sums
 
 TRIES = 10
+LOOKS = 20
 READERS = 4  # reading sessions is half waiting for the table
 NOT_COMPARED = ("metadata.last_updated", "revision", "updated_at")
 
@@ -77,12 +80,35 @@ class Cell:
             found.setdefault(share.student_id, {})[share.session_id] = share.month
         return found
 
+    def counted_ids(self) -> set[str]:
+        """The sessions that the stored tallies name."""
+        return {session_id for tally in self.tallies.values() for session_id in tally.sessions or ()}
+
+    def revisions(self) -> dict[str, str]:
+        """They change with every move of the condition's statistics."""
+        moved: tuple[Any, ...] = (*self.aggregates.values(), *self.tallies.values())
+        return {str(item.SK): str(item.revision) for item in moved}
+
 
 def sessions_of(condition: keys.Condition) -> list[str]:
     """The ids of all sessions of a condition, by its index."""
-    names = ["PK", "SK", "entity_type"]
-    found = m.Item.by_condition.query(keys.condition(condition), attributes_to_get=names)
-    return [str(item.PK).removeprefix(keys.SESSION_PREFIX) for item in found if isinstance(item, m.Session)]
+    return _sessions_in(m.Item.by_condition, keys.condition(condition))
+
+
+def sessions_elsewhere(known: Iterable[str]) -> list[str]:
+    """Sessions that are in no condition's index: of their location's index, or with a dead letter."""
+    found: set[str] = set()
+    for location in keys.LOCATIONS.values():
+        found.update(_sessions_in(m.Item.by_location, keys.location(location)))
+    letters = (str(letter.record_pk) for letter in dead_letters.letters() if letter.duty == "statistics")
+    found.update(pk.removeprefix(keys.SESSION_PREFIX) for pk in letters)
+    return sorted(found - set(known))
+
+
+def _sessions_in(index: Any, partition: str) -> list[str]:
+    found = index.query(partition, attributes_to_get=["PK", "SK", "entity_type"])
+    items = (item for item in found if item.SK == keys.METADATA)
+    return [str(item.PK).removeprefix(keys.SESSION_PREFIX) for item in items]
 
 
 def read(condition: keys.Condition, known: Iterable[str], tick: Tick) -> Cell:
@@ -90,40 +116,68 @@ def read(condition: keys.Condition, known: Iterable[str], tick: Tick) -> Cell:
 
     What is stored is read before the sessions: a change in between is then seen as one when writing.
     """
-    cell = Cell(condition)
-    for item in m.ConditionStatistics.of_condition(condition):
-        if isinstance(item, m.ConditionStatistics):
-            cell.aggregates[item.month] = item
-    for item in m.Item.query(keys.counted(condition), consistent_read=True):
-        if isinstance(item, m.CountedStudent):
-            cell.tallies[item.student_id] = item
-    months = [(keys.STATISTICS_BY_MONTH, keys.condition_month(month, condition)) for month in cell.aggregates]
-    cell.compacts = {item.month: item for item in m.ConditionMonth.batch_get(months, consistent_read=True)}
-    counted = {session_id for tally in cell.tallies.values() for session_id in tally.sessions}
+    cell = _stored(condition)
     with ThreadPoolExecutor(READERS) as pool:
-        for found in pool.map(_read_session, sorted(counted.union(known))):
+        for found in pool.map(read_session, sorted(cell.counted_ids().union(known))):
             _place(cell, *found)
             tick()
     return cell
 
 
-def _read_session(session_id: str) -> tuple[str, m.Contribution | None, Share | None, str | None]:
-    stored = m.Contribution.of_session(session_id)
+def _stored(condition: keys.Condition) -> Cell:
+    """What is stored of a condition, without its sessions. Items of other clients are left alone."""
+    cell = Cell(condition)
+    for item in m.ConditionStatistics.of_condition(condition):
+        month = _month_of(item)
+        if isinstance(item, m.ConditionStatistics) and month:
+            cell.aggregates[month] = item
+    for item in m.Item.query(keys.counted(condition), consistent_read=True):
+        if isinstance(item, m.CountedStudent):
+            cell.tallies[str(item.SK).partition("#")[2]] = item
+    months = [(keys.STATISTICS_BY_MONTH, keys.condition_month(month, condition)) for month in cell.aggregates]
+    compacts = m.ConditionMonth.batch_get(months, consistent_read=True)
+    cell.compacts = {str(item.SK)[:7]: item for item in compacts}
+    return cell
+
+
+def _month_of(item: m.Item) -> str | None:
+    """The month whose aggregate stands at this key; None for another range of days."""
+    month = str(item.SK).removeprefix(keys.AGGREGATE_PREFIX)[:7]
+    try:
+        return month if keys.aggregate(aggregates.first_day(month)) == item.SK else None
+    except ValueError:
+        return None
+
+
+def read_session(session_id: str) -> tuple[str, m.Contribution | None, Share | None, str | None]:
+    try:
+        stored = m.Contribution.of_session(session_id)
+    except keys.BadKey as error:
+        is_there = dead_letters.stored(keys.SESSION_PREFIX + session_id, keys.METADATA)
+        return session_id, None, None, dead_letters.describe(error) if is_there else None
     try:
         return session_id, stored, rollups.recount(session_id), None
-    except rollups.Unreadable as fault:
-        return session_id, stored, None, fault.reason
+    except rollups.Unreadable as error:
+        return session_id, stored, None, error.reason
 
 
 def _place(
-    cell: Cell, session_id: str, stored: m.Contribution | None, share: Share | None, fault: str | None
+    cell: Cell, session_id: str, stored: m.Contribution | None, share: Share | None, reason: str | None
 ) -> None:
-    if fault is not None:
-        cell.unreadable[session_id] = fault
+    if reason is not None:
+        cell.unreadable[session_id] = reason
     if share is None or share.condition == cell.condition:
         cell.contributions[session_id] = stored
     if share is not None and share.condition == cell.condition:
         cell.shares[session_id] = share
+
+
+def stored_share(stored: m.Contribution | None) -> Share | None:
+    """None also for a contribution of another layout, or one that cannot be read: it is to be replaced."""
+    try:
+        return rollups.share_of(stored) if stored else None
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 # --- putting in order
@@ -145,7 +199,7 @@ def rebuild(condition: keys.Condition, known: Iterable[str], *, now: datetime, t
 def _write(cell: Cell, now: datetime) -> None:
     for session_id, stored in cell.contributions.items():
         share = cell.shares.get(session_id)
-        if share != (rollups.share_of(stored) if stored else None):
+        if share != stored_share(stored) or (share is None and stored is not None):
             transaction = Transaction()
             rollups.put_contribution(transaction, stored, share, now)
             transaction.commit()
@@ -174,19 +228,18 @@ def _write_months(cell: Cell, now: datetime) -> None:
         transaction.commit()
 
 
-def rebuild_day(day: str) -> None:
-    """Replace the counts of a day by what the contributions of its sessions say. Raises Busy."""
+def rebuild_day(day: str, counted: Iterable[str]) -> None:
+    """Replace the counts of a day by what the contributions of the sessions counted say. Raises Busy."""
+    ids = list(counted)
     for _ in range(TRIES):
         stored = _day(day)
-        item = stored or rollups.empty_day(day)
-        before = stored.revision if stored else None
-        fresh = day_item(day, _shares_on(day))
+        fresh = day_item(day, _shares_on(day, ids))
         try:
             transaction = Transaction()
             if stored is None:
                 transaction.create("day", fresh)
-            else:
-                transaction.update("day", item, rollups.all_of(fresh), m.DayCounts.revision == before)
+            else:  # put, not updated: counts of an older layout go
+                transaction.puts.append(("day", {"model": fresh, "condition": rollups.as_read(stored)}))
             transaction.commit()
         except Refused:
             continue
@@ -198,12 +251,26 @@ def _day(day: str) -> m.DayCounts | None:
     return rollups.get(m.DayCounts, keys.STATISTICS_BY_DAY, keys.day(date.fromisoformat(day)))
 
 
-def _shares_on(day: str) -> Iterator[Share]:
-    names = ["PK", "SK", "entity_type"]
-    found = m.Item.by_day.query(keys.day(date.fromisoformat(day)), attributes_to_get=names)
-    wanted = [(item.PK, keys.CONTRIBUTION) for item in found if isinstance(item, m.Session)]
-    for item in m.Contribution.batch_get(wanted, consistent_read=True):
-        yield rollups.share_of(item)
+def counted_in(month: str) -> list[str]:
+    """The sessions of a month that any condition counts: written with the counts of their day."""
+    found = []
+    for condition in keys.CONDITIONS:
+        for item in m.Item.query(keys.counted(condition), consistent_read=True):
+            sessions = item.sessions if isinstance(item, m.CountedStudent) else {}
+            found += [session_id for session_id, its_month in (sessions or {}).items() if its_month == month]
+    return found
+
+
+def _shares_on(day: str, counted: Iterable[str]) -> Iterator[Share]:
+    for item in _contributions(counted):
+        share = stored_share(item)
+        if share is not None and share.day == day:
+            yield share
+
+
+def _contributions(session_ids: Iterable[str]) -> Iterator[m.Contribution]:
+    wanted = [(keys.session(each), keys.CONTRIBUTION) for each in session_ids if keys.is_safe(each)]
+    return iter(m.Contribution.batch_get(wanted, consistent_read=True))
 
 
 def day_item(day: str, shares: Iterable[Share]) -> m.DayCounts:
@@ -213,6 +280,12 @@ def day_item(day: str, shares: Iterable[Share]) -> m.DayCounts:
             counts = getattr(item, name)
             counts[share.condition.code] = counts.get(share.condition.code, 0) + n
     return item
+
+
+def is_outdated() -> bool:
+    """Whether any month is stored in the units of an older layout."""
+    found = m.Item.query(keys.STATISTICS_BY_MONTH, consistent_read=True)
+    return any(isinstance(item, m.ConditionMonth) and not aggregates.is_current(item) for item in found)
 
 
 def stored_days() -> dict[str, m.DayCounts]:
@@ -227,7 +300,7 @@ def differences(cell: Cell) -> Iterator[Difference]:
     """What is stored of a condition and should be otherwise, month by month."""
     code = cell.condition.code
     for session_id, reason in sorted(cell.unreadable.items()):
-        yield Difference(code, "-", f"session {session_id}", "counted or not", f"unreadable ({reason})")
+        yield unreadable(code, session_id, reason)
     for session_id, stored in sorted(cell.contributions.items()):
         yield from _contribution_differences(code, session_id, stored, cell.shares.get(session_id))
     totals = cell.totals()
@@ -243,10 +316,17 @@ def differences(cell: Cell) -> Iterator[Difference]:
             )
 
 
+def unreadable(code: str, session_id: str, reason: str) -> Difference:
+    return Difference(code, "-", f"session {session_id}", "counted or not", f"unreadable ({reason})")
+
+
 def _contribution_differences(
     code: str, session_id: str, stored: m.Contribution | None, share: Share | None
 ) -> Iterator[Difference]:
-    have = rollups.share_of(stored) if stored else None
+    have = stored_share(stored)
+    if stored is not None and have is None:
+        yield Difference(code, "-", f"contribution of {session_id}: layout", stored.layout, LAYOUT)
+        return
     if have == share:
         return
     told = share or have
@@ -279,10 +359,75 @@ def day_differences(stored: dict[str, m.DayCounts], shares: Iterable[Share]) -> 
         yield from _item_differences("all", day, "", stored.get(day), wanted, zero_is_nothing=True)
 
 
-def recheck_day(day: str) -> Iterator[Difference]:
-    """A day compared with the contributions as they now are."""
-    stored = _day(day)
-    return day_differences({day: stored} if stored else {}, _shares_on(day))
+# --- comparing beside running writers
+
+
+class Moving(Exception):
+    """What is stored kept changing while it was read; it could not be compared."""
+
+
+def recheck_day(day: str) -> list[Difference]:
+    """A day compared with the contributions of one and the same moment. Raises Moving."""
+    for attempt in range(LOOKS):
+        stored = _day(day)
+        found = list(day_differences({day: stored} if stored else {}, _shares_on(day, counted_in(day[:7]))))
+        again = _day(day)
+        if not found or (stored and stored.revision) == (again and again.revision):
+            return found
+        _pause(attempt)
+    raise Moving(day)
+
+
+def recheck_totals(condition: keys.Condition, known: Iterable[str]) -> list[Difference]:
+    """The condition's months and tallies compared with the stored contributions of one moment, which move
+    in the same transactions. Raises Moving."""
+    ids = list(known)
+    for attempt in range(LOOKS):
+        cell = _stored(condition)
+        for item in _contributions(sorted(cell.counted_ids().union(ids))):
+            share = stored_share(item)
+            if share is None or share.condition == condition:
+                cell.contributions[str(item.PK).removeprefix(keys.SESSION_PREFIX)] = item
+            if share is not None and share.condition == condition:
+                cell.shares[share.session_id] = share
+        found = list(differences(cell))
+        if not found or cell.revisions() == _stored(condition).revisions():
+            return found
+        _pause(attempt)
+    raise Moving(condition.code)
+
+
+def recheck_session(session_id: str, *, patience: float, settle: Callable[[], object]) -> list[Difference]:
+    """A session compared with its contribution, until they agree or both stay as they are for so many
+    seconds: a worker needs a moment to count it. Raises Moving."""
+    seen, since = None, time.monotonic()
+    for attempt in range(LOOKS * 4):
+        settle()
+        _, stored, share, reason = read_session(session_id)
+        code = share.condition.code if share else stored.condition_code if stored else "none"
+        if reason is not None:
+            return [unreadable(code, session_id, reason)]
+        found = list(_contribution_differences(code, session_id, stored, share))
+        if not found:
+            return []
+        now = (stored and stored.revision, share and share.source)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since >= patience:
+            return found
+        _pause(attempt)
+    raise Moving(session_id)
+
+
+def sessions_that_differ(cell: Cell) -> list[str]:
+    """From their contribution, or that cannot be read."""
+    contributions = cell.contributions.items()
+    found = {each for each, stored in contributions if stored_share(stored) != cell.shares.get(each)}
+    return sorted(found | cell.unreadable.keys())
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0.2, 1.0) * min(0.1 * (attempt + 1), 1.0))  # noqa: S311  parts writers
 
 
 def _item_differences(

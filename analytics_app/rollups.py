@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 from pynamodb.exceptions import PutError
 from pynamodb.expressions.update import Action
 
-from sessions_app.domain import keys
+from sessions_app.domain import dead_letters, keys
 from sessions_app.domain import models as m
 from sessions_app.domain.models.transaction import Busy, Refused, Transaction
 from sessions_app.domain.run import Run
 
 from . import aggregates
 from .contributions import Share, contribution
-from .figures import Impossible, Sums
+from .figures import LAYOUT, Impossible, Sums
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ TRIES = 40
 
 
 class Unreadable(ValueError):
-    """A session whose items cannot be counted. `reason` is a type of fault, never a text."""
+    """A session whose items cannot be counted. `reason` holds no value of it."""
 
     def __init__(self, session_id: str, reason: str) -> None:
         super().__init__(f"session {session_id}: {reason}")
@@ -57,9 +57,12 @@ def apply(session_id: str, *, now: datetime, lost: m.Contribution | None = None)
         # The stored contribution is read first: whatever it was counted from is then older than what is
         # read next, so an outdated reading can never replace a newer one.
         stored = m.Contribution.of_session(session_id)
-        fresh = recount(session_id)
+        fresh, unreadable = _recounted(session_id)
         try:
-            return _settle(session_id, stored, fresh, lost, now)
+            moved = _settle(session_id, stored, fresh, lost, now)
+            if unreadable is not None:  # and it is counted no longer
+                raise unreadable
+            return moved
         except Refused as refused:
             if isinstance(refused, Vanished) and attempt > 5:
                 log.warning("session %s waits for the removal of its old contribution", session_id)
@@ -68,18 +71,32 @@ def apply(session_id: str, *, now: datetime, lost: m.Contribution | None = None)
     raise Busy("other sessions of the same condition were in the way; nothing was changed")
 
 
+def _recounted(session_id: str) -> tuple[Share | None, Unreadable | None]:
+    try:
+        return recount(session_id), None
+    except Unreadable as error:
+        return None, error
+
+
 def recount(session_id: str) -> Share | None:
     """What the session adds as its items stand; None when it is gone. Raises Unreadable."""
     try:
         items = m.Session.whole(session_id)
         if not any(isinstance(item, m.Session) for item in items):
             return None
-        return contribution(Run.of(items))
-    except (ValueError, TypeError, KeyError, AttributeError) as fault:
-        raise Unreadable(session_id, type(fault).__name__) from fault
+        share = contribution(Run.of(items), session_id)
+        keys.student(share.student_id)  # its tally stands under this key
+        return share
+    except Exception as error:
+        if dead_letters.is_transient(error):
+            raise
+        raise Unreadable(session_id, dead_letters.describe(error)) from error
 
 
 def share_of(item: m.Contribution) -> Share:
+    """Raises aggregates.Outdated."""
+    if not aggregates.is_current(item):
+        raise aggregates.Outdated
     return Share(
         session_id=item.session_id,
         student_id=item.student_id,
@@ -162,7 +179,7 @@ def _revision() -> str:
 def put_contribution(
     transaction: Transaction, stored: m.Contribution | None, new: Share | None, now: datetime
 ) -> None:
-    unchanged: Any = m.Contribution.revision == stored.revision if stored else None
+    unchanged: Any = as_read(stored) if stored else None
     if new is None:
         if stored is not None:
             transaction.deletes.append(("contribution", {"model": stored, "condition": unchanged}))
@@ -184,6 +201,7 @@ def stored_share(share: Share, now: datetime) -> m.Contribution:
         day=share.day,
         sums=dict(share.sums.counts),
         histograms={name: dict(values) for name, values in share.sums.histograms.items()},
+        layout=LAYOUT,
         source=share.source,
         revision=_revision(),
         updated_at=now,
@@ -206,7 +224,7 @@ def put_tally(
     """Make the tally hold just these sessions, on condition that it is as it was read."""
     if sessions == (tally.sessions if tally else {}):
         return
-    unchanged: Any = m.CountedStudent.revision == tally.revision if tally else None
+    unchanged: Any = as_read(tally) if tally else None
     if tally is not None and not sessions:
         transaction.deletes.append(("tally", {"model": tally, "condition": unchanged}))
     elif tally is not None:
@@ -278,9 +296,9 @@ def put_aggregate(
     transaction.upsert("month", compact, [*all_of(compact), *_kind(compact)])
 
 
-def as_read(stored: m.ConditionStatistics) -> Any:
-    """Condition: the aggregate has not moved. One that another writer made has no revision."""
-    revision: Any = m.ConditionStatistics.revision
+def as_read(stored: m.ConditionStatistics | m.Contribution | m.CountedStudent | m.DayCounts) -> Any:
+    """Condition: the item has not moved. One that another writer made has no revision."""
+    revision: Any = type(stored).revision
     known = stored.revision
     return revision.does_not_exist() if known is None else revision == known
 
@@ -298,7 +316,7 @@ def day_counts(share: Share) -> dict[str, int]:
         "completed": share.sums["completed"],
         "ended_early": sum(share.sums[name] for name in ("stopped", "abandoned", "withdrawn")),
         "gains": share.sums["gain_n"],
-        "gain_tenths": share.sums["gain_sum"],
+        "gain_units": share.sums["gain_sum"],
     }
     return {name: n for name, n in counts.items() if n}
 
@@ -320,17 +338,19 @@ def _count_days(
             if n:
                 actions.append(path.set((path | 0) + n))
         if len(actions) > 1:
-            transaction.update(f"day {day}", empty_day(day), actions)
+            current: Any = m.DayCounts.layout == LAYOUT
+            transaction.update(f"day {day}", empty_day(day), actions, current)
 
 
 def empty_day(day: str) -> m.DayCounts:
     empty: dict[str, Any] = {
-        name: {} for name in ("started", "completed", "ended_early", "gains", "gain_tenths")
+        name: {} for name in ("started", "completed", "ended_early", "gains", "gain_units")
     }
     return m.DayCounts(
         PK=keys.STATISTICS_BY_DAY,
         SK=keys.day(date.fromisoformat(day)),
         day=day,
+        layout=LAYOUT,
         revision=_revision(),
         **empty,
     )
@@ -340,6 +360,9 @@ def _open_days(names: Iterable[str]) -> None:
     for day in (name.removeprefix("day ") for name in names if name.startswith("day ")):
         try:
             empty_day(day).save(condition=m.Item.PK.does_not_exist())
-        except PutError as fault:
-            if fault.cause_response_code != "ConditionalCheckFailedException":
+        except PutError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
                 raise
+            stored = get(m.DayCounts, keys.STATISTICS_BY_DAY, keys.day(date.fromisoformat(day)))
+            if stored is not None and not aggregates.is_current(stored):
+                raise aggregates.Outdated from error

@@ -16,6 +16,7 @@ from typing import Any, Final
 import boto3
 
 from analytics_app import queries
+from analytics_app.figures import MEANS
 from sessions_app.domain import keys
 from sessions_app.domain.models import connection
 from socratic_site.engine import REGION
@@ -106,7 +107,7 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
                 for value in (
                     figures.sessions,
                     figures.gain.mean,
-                    figures.mean("location_impact", "survey_n"),
+                    figures.mean("location_impact", "location_impact_n"),
                 )
             ],
             lambda found: [
@@ -126,7 +127,7 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
 
 
 def _depth(figures: Any) -> float:
-    return float(figures["depth_sum"] / figures["depth_n"] / 100)
+    return float(figures["depth_sum"] / figures["depth_n"] / MEANS)
 
 
 def _compared(pair: Pair, their_client: Any) -> tuple[Cost, Cost]:

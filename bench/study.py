@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from fractions import Fraction
 from itertools import islice
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from analytics_app import aggregates, recount, rollups
 from analytics_app.contributions import Share, contribution
 from analytics_app.figures import Sums
 from sessions_app import study
-from sessions_app.domain import keys, scoring, simulation
+from sessions_app.domain import keys, scores, simulation
 from sessions_app.domain.models import Assessment, Intervention, Item, PostSurvey, Session
 from sessions_app.domain.run import Run
 from sessions_app.domain.tutor.scripted import ScriptedTutor
@@ -141,7 +142,9 @@ def _draw_scores(items: Iterable[Item], chance: random.Random) -> None:
             case Assessment():
                 item.assessment_results.score_percentage = percent[item.assessment_metadata.type]
                 if item.learning_gain is not None:
-                    item.learning_gain = scoring.learning_gain(percent["baseline"], percent["final"])
+                    item.learning_gain = scores.learning_gain(
+                        *(Fraction(points[kind], HALF_POINTS) for kind in ("baseline", "final"))
+                    )
             case Intervention():
                 item.intervention_summary.avg_answer_depth = chance.randrange(20, 50) / 10
             case PostSurvey():

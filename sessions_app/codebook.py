@@ -9,13 +9,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from django.conf import settings
 
-from .domain import late, location, playing, run, scoring
+from .domain import late, location, playing, run, scores, scoring
 from .domain.models.review import SECOND_SHARE
 from .domain.tutor import asking
 from .modelled import Found, attributes, entities, item_attributes
@@ -44,7 +45,7 @@ def _filled(told: Any, numbers: Mapping[str, str]) -> Any:
 
 
 def _numbers() -> dict[str, str]:
-    gain = scoring.learning_gain(60, 90)
+    gain = scores.learning_gain(Fraction(60, 100), Fraction(90, 100))
     told = {
         "complete_percent": playing.COMPLETE_SHARE * 100,
         "tolerance_seconds": playing.TIMING_TOLERANCE_SECONDS,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .domain import flow, location
+from .domain import flow, location, scores
 from .domain.content import Package
 from .domain.models import Assessment, Intervention, Session
 from .domain.models.session import FLAGS
@@ -199,7 +199,8 @@ def _assessment_facts(record: Assessment | None) -> tuple[datetime | None, list[
     took = f" in {span(told.duration_seconds)}" if told.duration_seconds is not None else ""
     facts = [f"{count(record.questions)} of {flow.ITEMS} answers{took}"]
     if record.is_graded:
-        facts.append(f"{record.assessment_results.score_percentage:.1f} %")
+        score = scores.percent(scores.score(record))
+        facts.append("Its score lies outside the scale" if score is None else f"{score:.1f} %")
     elif count(record.questions) >= flow.ITEMS:
         facts.append("Short answers are being scored")
     return told.timestamp, facts

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from .domain import flow, playing
+from .domain import flow, playing, scores
 from .domain.content import Package
 from .domain.models import AnswerConflict, Assessment, AssessmentQuestion, Intervention, Question
 from .domain.run import Run
@@ -165,21 +165,17 @@ class Gain:
 
 
 def gain(run: Run) -> Gain:
-    baseline, final = run.assessments.get("baseline"), run.assessments.get("final")
-    told = final.learning_gain if final else None
+    found = scores.Scores.of(run.assessments)
+    change = found.gain
+    missing = _why_no_gain(run, run.assessments.get("baseline"), run.assessments.get("final"))
     return Gain(
-        _score(baseline),
-        _score(final),
-        told.absolute_gain if told else None,
-        told.relative_gain if told else None,
-        told.normalized_gain if told else None,
-        "" if told else _why_no_gain(run, baseline, final),
+        scores.percent(found.baseline),
+        scores.percent(found.final),
+        scores.percent(change.absolute) if change else None,
+        scores.percent(change.relative) if change else None,
+        float(change.normalized) if change and change.normalized is not None else None,
+        "" if change else missing,
     )
-
-
-def _score(record: Assessment | None) -> float | None:
-    results = record.assessment_results if record else None
-    return float(results.score_percentage) if results else None
 
 
 def _why_no_gain(run: Run, baseline: Assessment | None, final: Assessment | None) -> str:
@@ -188,6 +184,8 @@ def _why_no_gain(run: Run, baseline: Assessment | None, final: Assessment | None
             return f"The {name} assessment has not been reached. {why_missing(run)}"
         if count(record.questions) < flow.ITEMS and not record.is_graded:
             return f"The {name} assessment is not complete. {why_missing(run)}"
+        if record.is_graded and scores.score(record) is None:
+            return f"The score of the {name} assessment lies outside the scale; it is in no figure."
     return "The short answers are being scored; the gain follows."
 
 

@@ -10,7 +10,7 @@ from sessions_app.domain.models import DayCounts, Item
 
 from .. import aggregates, queries
 from ..figures import Month
-from ..queries import Day, Months
+from ..queries import Day, Months, day_of
 
 USUAL_MONTHS = 12  # about 1.5 read units each when all conditions hold sessions
 MOST_MONTHS = 60
@@ -66,7 +66,7 @@ class Chosen:
 
     def only(self, day: Day) -> Day:
         """A day's counts of the chosen conditions."""
-        counts = (day.started, day.completed, day.ended_early, day.gains, day.gain_tenths)
+        counts = (day.started, day.completed, day.ended_early, day.gains, day.gain_units)
         return Day(day.day, *({code: n for code, n in each.items() if self.holds(code)} for each in counts))
 
 
@@ -94,9 +94,4 @@ def length(months: Months) -> int:
 def newest_days(most: int) -> list[Day]:
     """The last days on which sessions started, newest first: one query of that many items."""
     found = Item.query(keys.STATISTICS_BY_DAY, scan_index_forward=False, limit=most, page_size=most)
-    return [_told(item) for item in found if isinstance(item, DayCounts)]
-
-
-def _told(item: DayCounts) -> Day:
-    counts = (item.started, item.completed, item.ended_early, item.gains, item.gain_tenths)
-    return Day(date.fromisoformat(item.day), *({c: n for c, n in each.items() if n} for each in counts))
+    return [day_of(item) for item in found if isinstance(item, DayCounts) and aggregates.is_current(item)]

@@ -9,6 +9,9 @@ from typing import Any
 from sessions_app.domain import keys
 from sessions_app.domain.models import Contribution, Session
 
+from .. import aggregates
+from ..figures import POINT
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -22,7 +25,7 @@ class Scored:
     def gain(self) -> float | None:
         if self.baseline is None or self.final is None:
             return None
-        return round(self.final - self.baseline, 1)
+        return self.final - self.baseline
 
 
 def contributions(sessions: Iterable[Session]) -> dict[str, Contribution]:
@@ -32,9 +35,9 @@ def contributions(sessions: Iterable[Session]) -> dict[str, Contribution]:
 
 
 def score(item: Contribution | None, moment: str) -> float | None:
-    if item is None or not item.sums.get(f"{moment}_n"):
+    if item is None or not aggregates.is_current(item) or not item.sums.get(f"{moment}_n"):
         return None
-    return item.sums.get(f"{moment}_sum", 0) / 10
+    return item.sums.get(f"{moment}_sum", 0) / POINT
 
 
 def scored(sessions: Iterable[Session]) -> list[Scored]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from sessions_app.domain import keys
 
 from .. import queries
-from ..figures import Figures, Month, Spread, merge
+from ..figures import POINT, Figures, Month, Spread, merge
 from ..inference import effects
 from ..queries import Day
 
@@ -117,9 +117,9 @@ def spread_of(figures: Figures, name: str) -> Spread:
 
 def score_distribution(figures: Figures) -> Rows:
     return [
-        {"moment": moment, "score": tenths / 10, "n": n}
+        {"moment": moment, "score": units / POINT, "n": n}
         for moment in ("baseline", "final")
-        for tenths, n in sorted(figures.sums.histogram(moment).items())
+        for units, n in sorted(figures.sums.histogram(moment).items())
     ]
 
 
@@ -213,7 +213,7 @@ def gain_by_day(days: Iterable[Day], unit: Unit) -> Rows:
     rows: Rows = []
     for start, found in periods(days, unit).items():
         if n := counted(found, "gains"):
-            mean = round(counted(found, "gain_tenths") / 10 / n, 2)
+            mean = round(counted(found, "gain_units") / POINT / n, 2)
             rows.append({"period": start.isoformat(), "n": n, "mean": mean, "low": None, "high": None})
     return rows
 

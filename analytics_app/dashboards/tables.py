@@ -10,7 +10,7 @@ from typing import Any
 from sessions_app.domain import keys
 
 from .. import queries
-from ..figures import Figures, Month, Spread, merge
+from ..figures import POINT, Figures, Month, Spread, merge
 from ..inference import effects
 from ..inference.values import Interval, TooFew
 from ..queries import Day
@@ -181,8 +181,8 @@ def facts(figures: Figures) -> list[tuple[str, float | None, int, str]]:
         ("Interventions a session", mean("interventions", "completed"), 1, ""),
         ("Length of an intervention", mean("asking_sum", "asking_n", 10), 0, "s"),
         ("Content played", mean("content_sum", "content_n", 10), 1, "%"),
-        ("Pauses", mean("pauses", "content_n"), 1, "a session"),
-        ("Rewinds", mean("rewinds", "content_n"), 1, "a session"),
+        ("Pauses", mean("pauses", "pauses_n"), 1, "a session"),
+        ("Rewinds", mean("rewinds", "rewinds_n"), 1, "a session"),
         ("Engagement, 0 to 1", mean("engagement_sum", "engagement_n", 100), 2, ""),
         ("Length of a session", _minutes(mean("duration_sum", "duration_n")), 1, "min"),
     ]
@@ -204,14 +204,14 @@ SURVEY = (
 
 def survey(figures: Figures) -> list[tuple[str, float | None]]:
     """Mean ratings from 1 to 5."""
-    return [(label, figures.mean(name, "survey_n")) for label, name in SURVEY]
+    return [(label, figures.mean(name, f"{name}_n")) for label, name in SURVEY]
 
 
 def gain_bins(figures: Figures, width: int = 10) -> list[dict[str, int]]:
     """How many sessions gained how much, in steps of `width` points, without gaps."""
     bins: dict[int, int] = {}
-    for tenths, n in figures.sums.histogram("gain").items():
-        start = tenths // (10 * width) * width
+    for units, n in figures.sums.histogram("gain").items():
+        start = units // (POINT * width) * width
         bins[start] = bins.get(start, 0) + n
     if not bins:
         return []
@@ -232,9 +232,9 @@ def locations(read: Iterable[Month]) -> list[dict[str, Any]]:
             "figures": Told(figures),
             "completion": share(figures.completed, figures.sessions),
             "gain_interval": interval(figures.gain),
-            "impact": figures.mean("location_impact", "survey_n"),
+            "impact": figures.mean("location_impact", "location_impact_n"),
             "engagement": figures.mean("engagement_sum", "engagement_n", 100),
-            "recommend": figures.mean("recommended", "survey_n"),
+            "recommend": figures.mean("recommended", "recommended_n"),
             "effect": None if location == "home" else effects.hedges_g(home, figures.gain),
         }
         for location, figures in groups.items()

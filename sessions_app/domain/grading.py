@@ -14,7 +14,7 @@ from typing import Any
 from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
-from . import keys, scoring
+from . import keys, scores, scoring
 from .content import Package
 from .models import Assessment, GradingTask, Intervention, Item, Review, Session, Student
 from .models.review import POINTS
@@ -195,10 +195,11 @@ def gain(transaction: Transaction, run: Run, record: Assessment, now: datetime) 
         _still_alone(transaction, run, record)
         return []
     unchanged: Any = Assessment.metadata.version == final.metadata.version
-    final.learning_gain = scoring.learning_gain(
-        baseline.assessment_results.score_percentage, final.assessment_results.score_percentage
-    )
-    moved: list[Action] = [Assessment.learning_gain.set(final.learning_gain)]
+    before, after = scores.score(baseline), scores.score(final)
+    moved: list[Action] = []
+    if before is not None and after is not None:
+        final.learning_gain = scores.learning_gain(before, after)
+        moved = [Assessment.learning_gain.set(final.learning_gain)]
     if record is final:
         _same_baseline(transaction, baseline)
         return moved
@@ -233,8 +234,8 @@ def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tut
         raise SessionNotFound(task.session_id)
     unchanged: Any = Intervention.metadata.version == record.metadata.version
     rating = tutor.rate(_rating_request(run, record, package))
-    for question, scores in zip(record.questions, rating.scores, strict=True):
-        question.quality_scores = dict(scores)
+    for question, given in zip(record.questions, rating.scores, strict=True):
+        question.quality_scores = dict(given)
     summarise(record)
     if record.is_dynamic:
         record.intervention_summary.progression_quality = _rounded(rating.progression_quality)
@@ -256,8 +257,8 @@ def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tut
     ]
     transaction.update("record", record, actions, unchanged)
     transaction.delete("task", task)
-    given = {str(number): dict(each) for number, each in enumerate(rating.scores, 1)}
-    _open_review(transaction, run, task, given, record.metadata.version, now)
+    by_number = {str(number): dict(each) for number, each in enumerate(rating.scores, 1)}
+    _open_review(transaction, run, task, by_number, record.metadata.version, now)
     commit(transaction)
 
 

@@ -72,22 +72,6 @@ def breakdown(items: Sequence[ScoredItem]) -> dict[str, float]:
     }
 
 
-def learning_gain(baseline: float, final: float) -> dict[str, float | None]:
-    """Gains from two percentages.
-
-    absolute F-B in points; relative (F-B)/B in percent, None at B = 0; normalised (F-B)/(100-B), None at
-    B = 100 (Hake 1998 defines it for a class average; here it is a student's own).
-    """
-    gain = final - baseline
-    return {
-        "baseline_score": baseline,
-        "final_score": final,
-        "absolute_gain": round(gain, 1),
-        "relative_gain": round(100 * gain / baseline, 1) if baseline else None,
-        "normalized_gain": round(gain / (100 - baseline), 2) if baseline < 100 else None,
-    }
-
-
 def engagement(*, played: float, duration: float, elapsed: float, speed: float = 1) -> float:
     """Engagement with a segment, 0 to 1: coverage x attention.
 

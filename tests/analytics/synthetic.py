@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from analytics_app import aggregates
 from analytics_app.dashboards import chosen
-from analytics_app.figures import FIELDS, Sums
+from analytics_app.figures import FIELDS, LAYOUT, MEANS, POINT, SCORE, Sums
 from sessions_app.domain import keys
 from sessions_app.domain.models import DayCounts, Item
 
@@ -25,8 +25,9 @@ def sums_of_sessions(n: int, chance: random.Random, *, dynamic: bool) -> Sums:
         if place % 10 == 9:
             _add(counts, abandoned=1)
             continue
-        before = round(10 * chance.randrange(0, 16) * 100 / 15)
-        after = max(min(before + round(10 * chance.randrange(-1, 7) * 100 / 15), 1000), 0)
+        point = SCORE // 15
+        before = chance.randrange(0, 16) * point
+        after = max(min(before + chance.randrange(-1, 7) * point, SCORE), 0)
         _add(
             counts,
             completed=1,
@@ -35,21 +36,23 @@ def sums_of_sessions(n: int, chance: random.Random, *, dynamic: bool) -> Sums:
             did_survey=1,
             survey_n=1,
             overall=4,
+            overall_n=1,
             recommended=1,
+            recommended_n=1,
         )
-        _add(counts, content_n=1, content_sum=992, pauses=3, engagement_n=4, engagement_sum=350)
+        _add(counts, content_n=1, content_sum=992, pauses_n=1, pauses=3, engagement_n=4, engagement_sum=350)
         _add(counts, interventions=4, questions=12, duration_n=1, duration_sum=2500)
         for name, value in (("baseline", before), ("final", after), ("gain", after - before)):
             _spread(counts, name, value)
             histograms[name][value] = histograms[name].get(value, 0) + 1
         _add(counts, **{"gained" if after > before else "unchanged" if after == before else "lost": 1})
         for _ in range(4):
-            _spread(counts, "depth", chance.randrange(100, 501))
-            _spread(counts, "response", chance.randrange(80, 900))
+            _spread(counts, "depth", chance.randrange(MEANS, 5 * MEANS + 1))
+            _spread(counts, "response", chance.randrange(8 * MEANS, 90 * MEANS))
         if dynamic:
             wait = chance.randrange(5, 40)
             waits[wait] = waits.get(wait, 0) + 12
-            _spread(counts, "quality", chance.randrange(100, 501))
+            _spread(counts, "quality", chance.randrange(MEANS, 5 * MEANS + 1))
             _add(counts, generated=12, latency_ms=1200 * wait, within_10000=12, within_3000=12 * (wait <= 30))
             _add(counts, prompt_tokens=5000, completion_tokens=500, cost_millionths=22_500)
     return Sums(counts, {**histograms, "latency": waits}) + Sums()
@@ -105,6 +108,7 @@ def _day(when: date, n: int) -> DayCounts:
         completed=started,
         ended_early={},
         gains=started,
-        gain_tenths={code: 200 * count for code, count in started.items()},
+        gain_units={code: 20 * POINT * count for code, count in started.items()},
+        layout=LAYOUT,
         revision="r",
     )

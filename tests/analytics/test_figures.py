@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from analytics_app.figures import (
     FIELDS,
+    POINT,
+    SCORE,
     Figures,
     Impossible,
     Month,
@@ -20,7 +22,7 @@ from analytics_app.figures import (
     variance,
 )
 
-TENTHS = st.lists(st.integers(0, 1000), min_size=2, max_size=40)
+UNITS = st.lists(st.integers(0, SCORE), min_size=2, max_size=40)
 
 
 def group(values: list[int]) -> tuple[int, int, int]:
@@ -72,10 +74,10 @@ def test_quantiles_are_nearest_ranks() -> None:
     assert quantile({}, 0.5) is None
 
 
-@given(TENTHS)
+@given(UNITS)
 def test_figures_equal_those_of_the_statistics_module(values: list[int]) -> None:
     found = merge([scored(values)]).baseline
-    percent = [value / 10 for value in values]
+    percent = [value / POINT for value in values]
     assert found.n == len(values)
     assert found.mean == pytest.approx(statistics.mean(percent))
     assert found.sd == pytest.approx(statistics.stdev(percent), abs=1e-6)
@@ -83,7 +85,7 @@ def test_figures_equal_those_of_the_statistics_module(values: list[int]) -> None
     assert (found.least, found.most) == (min(percent), max(percent))
 
 
-@given(st.lists(TENTHS, min_size=1, max_size=5), st.randoms())
+@given(st.lists(UNITS, min_size=1, max_size=5), st.randoms())
 def test_months_add_up_to_any_range_in_any_order(parts: list[list[int]], chance: object) -> None:
     months = [scored(values, month=f"2025-{number:02}") for number, values in enumerate(parts, 1)]
     chance.shuffle(months)  # type: ignore[attr-defined]
@@ -92,7 +94,7 @@ def test_months_add_up_to_any_range_in_any_order(parts: list[list[int]], chance:
     assert together.sums == at_once.sums
 
 
-@given(TENTHS, TENTHS)
+@given(UNITS, UNITS)
 def test_what_is_added_and_taken_away_again_leaves_nothing(one: list[int], other: list[int]) -> None:
     first, second = scored(one).sums, scored(other).sums
     assert first + second - second == first

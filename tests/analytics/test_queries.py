@@ -299,7 +299,7 @@ def test_locations_are_compared(completed: list[Raw]) -> None:
         gains = [row["gain"] for row in completed if row["location"] == location]
         assert found.gain.n == len(gains)
         assert found.gain.mean == (pytest.approx(sum(gains) / len(gains)) if gains else None)
-        assert found.mean("location_impact", "survey_n") == (4 if gains else None)
+        assert found.mean("location_impact", "location_impact_n") == (4 if gains else None)
 
 
 def test_types_are_compared(completed: list[Raw]) -> None:
@@ -388,7 +388,7 @@ def test_a_month_of_days_costs_one_request(table: str) -> None:
     with Item.batch_write() as batch:
         for number in range(1, 31):
             item = rollups.empty_day(f"2025-10-{number:02}")
-            for name in ("started", "completed", "ended_early", "gains", "gain_tenths"):
+            for name in ("started", "completed", "ended_early", "gains", "gain_units"):
                 setattr(item, name, {condition.code: 12345 for condition in keys.CONDITIONS})
             batch.save(item)
     with Cost(table) as cost:

@@ -5,6 +5,7 @@ import statistics as plain
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import boto3
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from analytics_app import queries, recount, rollups, stream
 from analytics_app.contributions import contribution
+from analytics_app.figures import MEANS, NORMALIZED, POINT
 from sessions_app.domain import abandoned, ending, keys
 from sessions_app.domain.models import (
     Assessment,
@@ -91,9 +93,12 @@ def test_a_completed_session_adds_whole_numbers_only() -> None:
     share = contribution(Run.of(cohort.whole(baseline=40.0, final=74.0, segments=2)))
     counts = share.sums.counts
     assert all(isinstance(n, int) for n in counts.values())
-    assert (counts["baseline_sum"], counts["final_sum"], counts["gain_sum"]) == (400, 740, 340)
-    assert (counts["gain_squares"], counts["normalized_sum"]) == (340**2, 57)
-    assert (counts["interventions"], counts["depth_sum"], counts["quality_sum"]) == (2, 700, 850)
+    scores = tuple(counts[f"{name}_sum"] for name in ("baseline", "final", "gain"))
+    assert scores == (40 * POINT, 74 * POINT, 34 * POINT)
+    assert counts["gain_squares"] == (34 * POINT) ** 2
+    assert counts["normalized_sum"] == round(Fraction(34, 60) * NORMALIZED)
+    assert (counts["depth_sum"], counts["quality_sum"]) == (7 * MEANS, 8.5 * MEANS)
+    assert counts["interventions"] == 2
     assert (counts["generated"], counts["latency_ms"], counts["within_1500"]) == (6, 7500, 6)
     assert share.sums.histograms["latency"] == {12: 6}
 

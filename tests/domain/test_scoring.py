@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions_app.domain import scoring
+from sessions_app.domain import scores, scoring
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -57,7 +58,8 @@ def test_the_final_of_the_example_adds_up() -> None:
 
 
 def test_the_gain_of_the_example_adds_up() -> None:
-    assert scoring.learning_gain(63.3, 93.3) == example("assessment-final")["learning_gain"]
+    gain = scores.learning_gain(Fraction(19, 30), Fraction(28, 30))
+    assert gain == example("assessment-final")["learning_gain"]
 
 
 def test_the_rubrics_of_the_examples_add_up() -> None:
@@ -108,7 +110,7 @@ def test_a_choice_is_right_or_wrong() -> None:
 def test_gains_are_null_where_they_are_undefined_and_negative_where_knowledge_fell(
     baseline: float, final: float, absolute: float, relative: float | None, normalized: float | None
 ) -> None:
-    gain = scoring.learning_gain(baseline, final)
+    gain = scores.learning_gain(Fraction(baseline) / 100, Fraction(final) / 100)
     assert (gain["absolute_gain"], gain["relative_gain"], gain["normalized_gain"]) == (
         absolute,
         relative,
@@ -156,7 +158,7 @@ def test_engagement_lies_between_nothing_and_one(played: float, duration: float,
 
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_nobody_gains_more_than_there_was_to_gain(baseline: float, final: float) -> None:
-    gain = scoring.learning_gain(baseline, final)
+    gain = scores.learning_gain(Fraction(baseline) / 100, Fraction(final) / 100)
     assert gain["normalized_gain"] is None or gain["normalized_gain"] <= 1
 
 

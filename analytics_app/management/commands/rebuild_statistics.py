@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -14,8 +14,6 @@ from tqdm import tqdm
 from analytics_app import recount, stream
 from sessions_app import study
 from sessions_app.domain import keys, table
-
-CHECKS = 3  # a session that moved while it was compared is looked at again
 
 
 class Command(BaseCommand):
@@ -33,16 +31,34 @@ class Command(BaseCommand):
             help="do not first count what a local table's stream still holds",
         )
         parser.add_argument("--condition", metavar="CODE", help="one condition alone, like L1-I1-D")
+        parser.add_argument(
+            "--patience",
+            type=float,
+            default=10,
+            metavar="SECONDS",
+            help="how long a session may wait for a worker elsewhere to count it before it is a difference",
+        )
         parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
     def handle(
-        self, *args: Any, check: bool, no_stream: bool, condition: str | None, quiet: bool, **options: Any
+        self,
+        *args: Any,
+        check: bool,
+        no_stream: bool,
+        condition: str | None,
+        quiet: bool,
+        patience: float,
+        **options: Any,
     ) -> None:
         conditions = self.conditions(condition)
         waits_for_worker = not no_stream and bool(os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"))
         self.settle = count_what_waits if waits_for_worker else lambda: None
+        self.patience = 0.0 if waits_for_worker else patience
         self.settle()
         known = {each: recount.sessions_of(each) for each in conditions}
+        self.unreadable: dict[str, str] = {}
+        if condition is None:
+            self.find_others(known)
         number = sum(len(ids) for ids in known.values())
         with tqdm(total=number, unit="session", file=sys.stderr, disable=quiet or None) as bar:
             if check:
@@ -53,55 +69,89 @@ class Command(BaseCommand):
     def conditions(self, code: str | None) -> tuple[keys.Condition, ...]:
         try:
             return (keys.Condition.from_code(code),) if code else keys.CONDITIONS
-        except keys.BadKey as fault:
-            raise CommandError(str(fault)) from None
+        except keys.BadKey as error:
+            raise CommandError(str(error)) from None
+
+    def find_others(self, known: dict[keys.Condition, list[str]]) -> None:
+        """Sessions that no condition's index holds: with the others where they can be read, else named."""
+        for session_id in recount.sessions_elsewhere(each for ids in known.values() for each in ids):
+            _, _, share, reason = recount.read_session(session_id)
+            if share is not None:
+                known[share.condition].append(session_id)
+            elif reason is not None:
+                self.unreadable[session_id] = reason
+
+    # --- rebuilding
 
     def rebuild(self, known: dict[keys.Condition, list[str]], bar: Any) -> None:
         days = set(recount.stored_days())
+        counted: dict[str, list[str]] = {}
         sessions = months = 0
-        unreadable: dict[str, str] = {}
         for condition, ids in known.items():
             cell = recount.rebuild(condition, ids, now=study.now(), tick=bar.update)
             days |= {share.day for share in cell.shares.values()}
             sessions, months = sessions + len(cell.shares), months + len(cell.totals())
-            unreadable |= cell.unreadable
+            self.unreadable |= cell.unreadable
         for day in sorted(days):
-            recount.rebuild_day(day)
+            month = day[:7]
+            if month not in counted:
+                counted[month] = recount.counted_in(month)
+            recount.rebuild_day(day, counted[month])
         self.stdout.write(f"{sessions} sessions in {months} months of conditions, {len(days)} days")
-        if unreadable:
-            listed = "\n".join(f"  {key}: {reason}" for key, reason in sorted(unreadable.items()))
-            raise CommandError(f"{len(unreadable)} sessions cannot be read and are not counted:\n{listed}")
+        if self.unreadable:
+            listed = "\n".join(f"  {key}: {reason}" for key, reason in sorted(self.unreadable.items()))
+            raise CommandError(
+                f"{len(self.unreadable)} sessions cannot be read and are not counted:\n{listed}"
+            )
+
+    # --- comparing
 
     def compare(self, known: dict[keys.Condition, list[str]], bar: Any) -> None:
+        self.moving: list[str] = []
         found = list(self.compared(known, bar))
+        found += [recount.unreadable("none", *each) for each in sorted(self.unreadable.items())]
         for difference in found:
             self.stdout.write(str(difference))
+        if self.moving:
+            self.stdout.write(f"kept moving, not compared: {', '.join(self.moving)}")
         if found:
             raise CommandError(f"{len(found)} differences; `manage.py rebuild_statistics` puts them right")
+        if self.moving:
+            raise CommandError("not everything could be compared; try again when less is going on")
         self.stdout.write(f"{sum(len(ids) for ids in known.values())} sessions, no difference")
 
     def compared(self, known: dict[keys.Condition, list[str]], bar: Any) -> Iterator[recount.Difference]:
+        """What differs at first sight is looked at again by itself before it is called a difference."""
         shares = []
         for condition, ids in known.items():
-            cell, found = self.compared_cell(condition, ids, bar)
-            yield from found
+            cell = recount.read(condition, ids, bar.update)
+            if any(recount.differences(cell)):
+                yield from self.looked_at_again(cell, ids)
             shares += list(cell.shares.values())
         by_day = recount.day_differences(recount.stored_days(), shares)
         for day in sorted({difference.month for difference in by_day}):
-            yield from recount.recheck_day(day)  # a session may have moved since its condition was read
+            yield from self.unless_moving(day, lambda day=day: recount.recheck_day(day))  # type: ignore[misc]
 
-    def compared_cell(
-        self, condition: keys.Condition, ids: list[str], bar: Any
-    ) -> tuple[recount.Cell, list[recount.Difference]]:
-        cell = recount.read(condition, ids, bar.update)
-        found = list(recount.differences(cell))
-        for _ in range(CHECKS - 1):
-            if not found:
-                break
-            self.settle()
-            cell = recount.read(condition, ids, lambda: None)
-            found = list(recount.differences(cell))
-        return cell, found
+    def looked_at_again(self, cell: recount.Cell, ids: list[str]) -> Iterator[recount.Difference]:
+        for session_id in recount.sessions_that_differ(cell):
+            yield from self.unless_moving(
+                session_id,
+                lambda session_id=session_id: recount.recheck_session(  # type: ignore[misc]
+                    session_id, patience=self.patience, settle=self.settle
+                ),
+            )
+        yield from self.unless_moving(
+            cell.condition.code, lambda: recount.recheck_totals(cell.condition, ids)
+        )
+
+    def unless_moving(
+        self, name: str, recheck: Callable[[], list[recount.Difference]]
+    ) -> list[recount.Difference]:
+        try:
+            return recheck()
+        except recount.Moving:
+            self.moving.append(name)
+            return []
 
 
 def count_what_waits() -> None:

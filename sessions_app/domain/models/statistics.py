@@ -172,7 +172,7 @@ class StatisticsMetadata(Map):
 
 
 class ConditionStatistics(Item, discriminator="condition_statistics"):
-    """The schema's figures; `sums`, `histograms` and `revision` are additions, absent from foreign items."""
+    """The schema's figures; `sums`, `histograms`, `layout` and `revision` are additions."""
 
     condition = StatisticsCondition()
     date_range = DateRange()
@@ -184,6 +184,7 @@ class ConditionStatistics(Item, discriminator="condition_statistics"):
     metadata = StatisticsMetadata()
     sums = WholeMap(null=True)
     histograms = Histograms(null=True)
+    layout = Count(null=True)
     revision = Text(null=True)
 
     @property
@@ -193,7 +194,8 @@ class ConditionStatistics(Item, discriminator="condition_statistics"):
     @classmethod
     def of_condition(cls, condition: keys.Condition) -> list[Item]:
         """Every month of a condition, oldest first."""
-        return list(Item.query(keys.statistics(condition), Item.SK.startswith(keys.AGGREGATE_PREFIX)))
+        months = Item.SK.startswith(keys.AGGREGATE_PREFIX)
+        return list(Item.query(keys.statistics(condition), months, consistent_read=True))
 
 
 class Contribution(Item, discriminator="contribution"):
@@ -205,6 +207,7 @@ class Contribution(Item, discriminator="contribution"):
     day = Text(pattern=DAY)
     sums = WholeMap()
     histograms = Histograms()
+    layout = Count(null=True)
     source = Text()
     revision = Text()
     updated_at = Timestamp()
@@ -239,14 +242,15 @@ class ConditionMonth(Item, discriminator="condition_month"):
 
 
 class DayCounts(Item, discriminator="day_counts"):
-    """By condition code: sessions started, completed, ended early; gains known, and their sum in tenths."""
+    """By condition code: sessions started, completed, ended early; gains known, and their sum in units."""
 
     day = Text(pattern=DAY)
     started = WholeMap()
     completed = WholeMap()
     ended_early = WholeMap()
     gains = WholeMap()
-    gain_tenths = WholeMap()
+    gain_units = WholeMap(null=True)
+    layout = Count(null=True)
     revision = Text()
 
 
