@@ -79,7 +79,7 @@ def assessment(of: Session, kind: str, percent: float | None, *, version: int = 
         "questions_answered": 10,
         "correct_answers": 5,
         "total_points": 15,
-        "points_earned": round(percent * 0.15, 1),
+        "points_earned": round(percent * 0.15, 4),
         "score_percentage": percent,
         "avg_response_time_seconds": 20,
     }

@@ -156,9 +156,12 @@ def test_engagement_lies_between_nothing_and_one(played: float, duration: float,
     assert 0 <= scoring.engagement(played=played, duration=duration, elapsed=elapsed) <= 1
 
 
-@given(st.floats(0, 100), st.floats(0, 100))
-def test_nobody_gains_more_than_there_was_to_gain(baseline: float, final: float) -> None:
-    gain = scores.learning_gain(Fraction(baseline) / 100, Fraction(final) / 100)
+SHARES = st.fractions(0, 1, max_denominator=3000)
+
+
+@given(SHARES, SHARES)
+def test_nobody_gains_more_than_there_was_to_gain(baseline: Fraction, final: Fraction) -> None:
+    gain = scores.learning_gain(baseline, final)
     assert gain["normalized_gain"] is None or gain["normalized_gain"] <= 1
 
 
