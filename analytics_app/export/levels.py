@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from fractions import Fraction
 from functools import cache
 from typing import Any, Final
 
-from sessions_app.domain import location
+from sessions_app.domain import location, scores
+from sessions_app.domain.models import Intervention
 from sessions_app.domain.models.assessment import TYPES
 from sessions_app.domain.models.session import FLAGS
 
@@ -42,6 +44,7 @@ _TUTOR_QUALITY = (
     "synthesis_quality",
     "location_integration",
 )
+EXACTLY: Final = "Of the points themselves, each item's capped at what it is worth; not rounded."
 BANDS: Final = ("13 and under", "14 to 15", "16 to 17", "18 and over")
 
 
@@ -78,17 +81,37 @@ def _has_flag(name: str) -> Any:
     return has_flag
 
 
-def _mean(name: str) -> Any:
-    def mean(objects: Objects) -> float | None:
-        """As the schema's `flatten_session_data`: the mean over the interventions that have a value."""
-        found = [
-            c.value({"x": each}, "x", f"intervention_summary.{name}", NUMBER)
-            for each in objects["interventions"]
-        ]
-        known = [each for each in found if each is not None]
-        return sum(known) / len(known) if known else None
+def _mean(of_intervention: Callable[[Intervention], Fraction | None]) -> Any:
+    """As the schema's `flatten_session_data`: the mean over the interventions that have a value."""
+    return lambda objects: _number(
+        scores.mean(of_intervention(each) for each in objects["run"].interventions.values())
+    )
 
-    return mean
+
+def _number(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _score(kind: str) -> Any:
+    return lambda objects: scores.percent(getattr(objects["scores"], kind))
+
+
+def _gain(name: str, scale: int) -> Any:
+    def gain(objects: Objects) -> float | None:
+        value = getattr(objects["scores"].gain, name, None)
+        return None if value is None else float(scale * value)
+
+    return gain
+
+
+def _capped(path: str) -> Any:
+    """Points of an item, no more than it is worth."""
+
+    def points(objects: Objects) -> float | None:
+        earned, worth = (c.value(objects, "item", each, NUMBER) for each in (path, "points"))
+        return _number(scores.capped(earned, worth))
+
+    return points
 
 
 def _answers(objects: Objects) -> int:
@@ -147,20 +170,26 @@ _STUDENTS = (
     Stored("student", "metadata.simulated"),
 )
 
-_SCORES: tuple[Stored | Made, ...] = tuple(
-    Stored(kind, path, f"{kind}_{name}", label=f"{label}, {kind}")
-    for kind in TYPES
-    for name, path, label in (
-        ("score", "assessment_results.score_percentage", "Score"),
-        ("mc_score", "scoring_breakdown.mc_percentage", "Multiple choice, score"),
-        ("sa_score", "scoring_breakdown.sa_percentage", "Short answers, score"),
+
+def _scores_of(kind: str) -> tuple[Stored | Made, ...]:
+    breakdown = "scoring_breakdown"
+    return (
+        Made(f"{kind}_score", NUMBER, f"Score, {kind}", _score(kind), unit="percent", note=EXACTLY),
+        Stored(
+            kind, f"{breakdown}.mc_percentage", f"{kind}_mc_score", label=f"Multiple choice, score, {kind}"
+        ),
+        Stored(kind, f"{breakdown}.sa_percentage", f"{kind}_sa_score", label=f"Short answers, score, {kind}"),
     )
-)
+
+
+_SCORES: tuple[Stored | Made, ...] = tuple(column for kind in TYPES for column in _scores_of(kind))
 _GAINS = (
-    Stored("final", "learning_gain.absolute_gain", "learning_gain"),
-    Stored("final", "learning_gain.relative_gain"),
-    Stored("final", "learning_gain.normalized_gain"),
-)
+    Made("learning_gain", NUMBER, "Absolute gain", _gain("absolute", 100), unit="percentage points"),
+    Made("relative_gain", NUMBER, "Relative gain", _gain("relative", 100), unit="percent",
+         note="Missing at a baseline of 0."),
+    Made("normalized_gain", NUMBER, "Normalized gain", _gain("normalized", 1),
+         note="Missing at a baseline of 100."),
+)  # fmt: skip
 _VERIFIED: tuple[Stored | Made, ...] = (
     Stored("verification", "verification.method", "verification_method", PLACE),
     Stored("verification", "verification.confidence", "verification_confidence", PLACE),
@@ -234,12 +263,12 @@ _WIDE: tuple[Stored | Made, ...] = (
     *_GAINS,
     Made("interventions_total", WHOLE, "Interventions", lambda o: len(o["interventions"]), ARM),
     Made("questions_answered", WHOLE, "Questions answered in them", _answers, ARM, "questions"),
-    Made("avg_question_quality", NUMBER, "Mean question quality", _mean("avg_question_quality"),
+    Made("avg_question_quality", NUMBER, "Mean question quality", _mean(scores.question_quality),
          ARM, "score 1–5", "Mean over the session's interventions."),
-    Made("avg_answer_depth", NUMBER, "Mean answer depth", _mean("avg_answer_depth"),
+    Made("avg_answer_depth", NUMBER, "Mean answer depth", _mean(scores.answer_depth),
          ARM, "score 1–5", "Mean over the session's interventions."),
     Made("avg_response_time_seconds", NUMBER, "Mean response time",
-         _mean("avg_response_time_seconds"), ARM, "seconds",
+         _mean(scores.response_time), ARM, "seconds",
          "Mean over the session's interventions."),
     Stored("survey", "location_experience.location_impact_rating"),
     Stored("survey", "intervention_experience.intervention_helpful_rating"),
@@ -331,17 +360,23 @@ _ITEMS = (
     Stored("item", "question_type"),
     Stored("item", "difficulty"),
     Stored("item", "points"),
-    Stored("item", "points_earned"),
+    Made("points_earned", NUMBER, "Points earned", _capped("points_earned"), unit="points"),
     Stored("item", "is_correct"),
     Stored("item", "response_time_seconds"),
     Stored("item", "held_seconds"),
     Stored("item", "answered_at", guard=EXACT),
     Stored("item", "ai_scoring.model", "scoring_model"),
-    Stored("item", "ai_scoring.raw_score", "model_score", label="Points by the model"),
+    Made("model_score", NUMBER, "Points by the model", _capped("ai_scoring.raw_score"), unit="points"),
     Stored("item", "ai_scoring.feedback", guard=WORDS),
-    Stored("item", "human_scoring.raw_score", "human_score", label="Points by a person"),
+    Made("human_score", NUMBER, "Points by a person", _capped("human_scoring.raw_score"), unit="points"),
     Stored("item", "human_scoring.by", "human_scored_by", DIRECT),
-    Stored("item", "second_scoring.raw_score", "second_human_score", label="Points by a second person"),
+    Made(
+        "second_human_score",
+        NUMBER,
+        "Points by a second person",
+        _capped("second_scoring.raw_score"),
+        unit="points",
+    ),
     Stored("item", "student_answer", guard=WORDS),
 )
 
@@ -352,6 +387,8 @@ _ASSESSMENTS = (
     Stored("assessment", "assessment_metadata.version", "assessment_version"),
     Stored("assessment", "assessment_metadata.timestamp", "started_at", EXACT),
     Stored("assessment", "assessment_metadata.duration_seconds"),
+    Made("score", NUMBER, "Score", lambda o: scores.percent(scores.score(o["record"])), unit="percent",
+         note=EXACTLY),
     *(
         Stored("assessment", f"assessment_results.{name}")
         for name in (

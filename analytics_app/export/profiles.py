@@ -49,6 +49,7 @@ REASONS: Final = {
     "returned": "The review board returned the consent.",
     "unreviewed": "The review board has not accepted the consent yet (setting EXPORT_UNREVIEWED).",
     "no_profile": "There is no profile that says what was consented to.",
+    "unreadable": "Another client stored the session without what it takes to read it.",
     "gone": "The session disappeared while the export was made.",
     "too_few": "Fewer than 11 participants in all: nothing can be told of them in public.",
 }

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as clock
@@ -18,7 +19,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sessions_app.domain import keys
-from sessions_app.domain.models import Item, connection
+from sessions_app.domain.models import Item, Session, connection
+from sessions_app.domain.models.cleaned import as_read
 
 from .columns import Map
 
@@ -64,11 +66,12 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A session as the index tells of it."""
+    """A session as the index tells of it. One that cannot be read has an `obstacle`."""
 
     session: Map
     session_id: str
     student_id: str
+    obstacle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,20 @@ def _bounds() -> tuple[datetime, datetime]:
     found = []
     for place in keys.LOCATIONS.values():
         for forward in (True, False):
-            asked = _request("GSI3", keys.location(place), ScanIndexForward=forward, Limit=1)
-            found += [keys.moment(item["GSI3SK"]["S"]) for item in _client().query(**asked)["Items"]]
+            found += _first_start(keys.location(place), forward)
     if not found:
         raise NothingThere("the table holds no session")
     return min(found), max(found)
+
+
+def _first_start(partition: str, forward: bool) -> list[datetime]:
+    """Of one session at most: the first whose index key is a time."""
+    asked = _request("GSI3", partition, ScanIndexForward=forward, Limit=10)
+    for page in _pages(**asked):
+        for item in page["Items"]:
+            with suppress(keys.BadKey):
+                return [keys.moment(item["GSI3SK"]["S"])]
+    return []
 
 
 def count(within: Range) -> int:
@@ -125,26 +137,15 @@ def found(within: Range, conditions: Sequence[str], passed: Callable[[], None]) 
         items = (item for page in _pages(**_on(day, within)) for item in page["Items"])
         for _, same_second in groupby(items, key=lambda item: item["GSI5SK"]["S"]):
             for item in sorted(same_second, key=lambda item: str(item["PK"]["S"])):
-                if not _is_session(item):
+                session = Item.from_raw_data(dict(item))
+                if not isinstance(session, Session):
                     continue
-                if conditions and _code(item) not in conditions:
+                if not session.is_readable:
+                    yield Found(item, "", "", "unreadable")
+                elif conditions and session.condition.code not in conditions:
                     passed()
-                    continue
-                yield Found(item, item["session_id"]["S"], item["student_id"]["S"])
-
-
-def _is_session(item: Map) -> bool:
-    return (
-        item["SK"]["S"] == keys.METADATA
-        and "S" in item.get("session_id", {})
-        and "S" in item.get("student_id", {})
-    )
-
-
-def _code(item: Map) -> str:
-    """By the index of conditions, which every session is in."""
-    codes = {keys.condition(cell): cell.code for cell in keys.CONDITIONS}
-    return codes.get(item.get("GSI1PK", {}).get("S", ""), "")
+                else:
+                    yield Found(as_read(session), str(session.session_id), str(session.student_id))
 
 
 def _on(day: date, within: Range) -> dict[str, Any]:
@@ -177,12 +178,12 @@ def whole(
 
 
 def _read(chunk: Sequence[Found], judge: Callable[[Map | None, Map], str | None]) -> list[Whole]:
-    profiles = _profiles({found.student_id for found in chunk})
+    profiles = _profiles({found.student_id for found in chunk if not found.obstacle})
     return [_judged(found, profiles.get(found.student_id), judge) for found in chunk]
 
 
 def _judged(found: Found, profile: Map | None, judge: Callable[[Map | None, Map], str | None]) -> Whole:
-    reason = judge(profile, found.session)
+    reason = found.obstacle or judge(profile, found.session)
     if reason is not None:
         return Whole(found, profile, (), reason)
     asked = _request(None, found.session["PK"]["S"], ConsistentRead=True)
@@ -206,7 +207,7 @@ def _profiles(student_ids: Iterable[str]) -> dict[str, Map]:
         if attempt:
             time.sleep(min(0.05 * 2**attempt, 2.0))
         answer = _client().batch_get_item(RequestItems=asked)
-        profiles |= {item["student_id"]["S"]: item for item in answer["Responses"].get(table, ())}
+        profiles |= {item["PK"]["S"].partition("#")[2]: item for item in answer["Responses"].get(table, ())}
         asked = answer.get("UnprocessedKeys") or {}
     if asked:
         raise Overloaded("the table did not give back all profiles that were asked for")

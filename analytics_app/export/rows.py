@@ -8,8 +8,11 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sessions_app.domain import keys
+from sessions_app.domain.models import Item
 from sessions_app.domain.models.assessment import TYPES
+from sessions_app.domain.models.cleaned import as_read, cleaned
+from sessions_app.domain.run import Run, SessionNotFound
+from sessions_app.domain.scores import Scores
 
 from . import columns as c
 from .columns import NUMBER, TEXT, TIME, WHOLE, Map, Objects
@@ -31,8 +34,13 @@ class Calendar:
 
 @dataclass(slots=True)
 class Parts:
-    """A session as its partition holds it, raw, and its student's profile."""
+    """A session as its partition holds it, and its student's profile.
 
+    `run` is the one reading of it: which of several records counts, and what they are worth. The others are
+    raw, without what could not be read.
+    """
+
+    run: Run
     session: Map
     student: Map = field(default_factory=dict)
     verification: Map | None = None
@@ -44,22 +52,26 @@ class Parts:
     @classmethod
     def of(cls, items: Iterable[Map], student: Map) -> Parts | None:
         """None where the session's own item is not among them."""
-        by_key = {item["SK"]["S"]: item for item in items}
-        if keys.METADATA not in by_key:
+        stored = {item["SK"]["S"]: item for item in items}
+        typed = [Item.from_raw_data(dict(item)) for item in stored.values()]
+        try:
+            run = Run.of(typed)
+        except SessionNotFound:
             return None
-        found = cls(
-            by_key[keys.METADATA],
-            student,
-            by_key.get(keys.LOCATION_VERIFICATION),
-            by_key.get(keys.CONTENT_DELIVERY),
-            by_key.get(keys.POST_SURVEY),
+
+        def raw(item: Item | None) -> Map | None:
+            return None if item is None else cleaned(item, stored[str(item.SK)])
+
+        found = cls(run, as_read(run.session), student)
+        found.verification, found.content, found.survey = map(
+            raw, (run.verification, run.content, run.survey)
         )
-        for sort_key in sorted(by_key):
-            if sort_key.startswith(keys.INTERVENTION_PREFIX):
-                found.interventions.append(by_key[sort_key])
-            for kind in TYPES:
-                if sort_key.startswith(keys.assessment_prefix(kind)):
-                    found.assessments.append((kind, by_key[sort_key]))
+        for intervention in sorted(run.interventions.values(), key=lambda item: str(item.SK)):
+            found.interventions.append(cleaned(intervention, stored[str(intervention.SK)]))
+        for kind in TYPES:
+            if kind in run.assessments:
+                assessment = run.assessments[kind]
+                found.assessments.append((kind, cleaned(assessment, stored[str(assessment.SK)])))
         return found
 
 
@@ -84,8 +96,8 @@ def base(parts: Parts, calendar: Calendar) -> dict[str, Any]:
         "interventions": parts.interventions,
         "questions": [question for each in parts.interventions for question in questions_of(each)],
     }
-    for kind, assessment in reversed(parts.assessments):
-        objects[kind] = assessment
+    objects |= dict(parts.assessments)
+    objects |= {"run": parts.run, "scores": Scores.of(parts.run.assessments)}
     start = c.value(objects, "session", "timeline.session_start", TIME)
     objects["week"] = calendar.week(start)
     return objects
@@ -103,8 +115,8 @@ def rows(parts: Parts, objects: Mapping[str, Any], wanted: frozenset[str]) -> It
         yield "interventions", here
         for question in asked:
             yield "questions", {**here, "question": question}
-    for _, assessment in parts.assessments:
-        here = {**objects, "assessment": assessment}
+    for kind, assessment in parts.assessments:
+        here = {**objects, "assessment": assessment, "record": parts.run.assessments[kind]}
         yield "assessments", here
         for item in elements(assessment, "questions"):
             yield "assessment_items", {**here, "item": item}
@@ -120,7 +132,7 @@ def rows(parts: Parts, objects: Mapping[str, Any], wanted: frozenset[str]) -> It
 
 def steps(parts: Parts) -> Iterator[dict[str, Any]]:
     """Every step that is stored, in the order of the session's plan."""
-    by_kind = dict(reversed(parts.assessments))
+    by_kind = dict(parts.assessments)
     yield from _items("baseline", by_kind.get("baseline"))
     if parts.content is not None:
         yield _step(

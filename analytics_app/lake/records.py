@@ -14,6 +14,8 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sessions_app.domain import keys
+from sessions_app.domain.models import Item
+from sessions_app.domain.models.cleaned import cleaned
 from sessions_app.domain.models.intervention import QUESTIONS
 
 from ..export import columns as c
@@ -114,13 +116,25 @@ def _lines(record: Mapping[str, Any], stream: str, coder: Coder) -> Iterator[Lin
     if role is None or not partition.startswith(keys.SESSION_PREFIX):
         return
     code = coder.code("session_id", partition.removeprefix(keys.SESSION_PREFIX))
-    told = {"entity_key": f"{code}/{place}", "version": version_of(record, stream)}
-    day = _day(role, new) if new and COMPLETE[role](new) else None
-    before = _day_before(role, old) if old else None
+    told: dict[str, Any] = {"entity_key": f"{code}/{place}", "version": version_of(record, stream)}
+    before = _day_before(role, _as_read(old)[1]) if old else None
+    day = None
+    if new:
+        item, new = _as_read(new)
+        if not item.is_readable:
+            raise Poison(f"{item.unreadable_reason.partition(' ')[0]} cannot be read")
+        day = _day(role, new) if COMPLETE[role](new) else None
+        told["record"] = item
     if before and before != day:
-        yield Line(REMOVALS, before, told)
+        yield Line(REMOVALS, before, {name: told[name] for name in ("entity_key", "version")})
     if new and day:
         yield from _rows(role, new, day, told, coder)
+
+
+def _as_read(image: Map) -> tuple[Item, Map]:
+    """What cannot be read is left out: one odd attribute keeps no record from the lake."""
+    item = Item.from_raw_data(dict(image))
+    return item, cleaned(item, image)
 
 
 def _rows(role: str, item: Map, day: date, told: Mapping[str, Any], coder: Coder) -> Iterator[Line]:

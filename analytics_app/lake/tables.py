@@ -36,6 +36,7 @@ class Table:
         return c.ROLES[self.role][0]
 
 
+POINTS: Final = ("points_earned", "model_score", "human_score", "second_human_score")
 TABLES: Final[Mapping[str, Table]] = {
     table.name: table
     for table in (
@@ -45,8 +46,8 @@ TABLES: Final[Mapping[str, Table]] = {
         Table("segments", "segments", "content", "segment"),
         Table("interventions", "interventions", "intervention", made=("answers",)),
         Table("questions", "questions", "intervention", "question"),
-        Table("assessments", "assessments", "assessment"),
-        Table("assessment_items", "assessment_items", "assessment", "item"),
+        Table("assessments", "assessments", "assessment", made=("score",)),
+        Table("assessment_items", "assessment_items", "assessment", "item", made=POINTS),
         Table("surveys", "surveys", "survey"),
     )
 }
