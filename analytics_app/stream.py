@@ -298,7 +298,7 @@ def sweep() -> int:
 def sweeper(event: Mapping[str, Any], context: object) -> dict[str, int]:
     """AWS Lambda's entry for a schedule, such as once an hour."""
     _bind_table()
-    return {"sealed": sweep(), "retried": retry_due(_now())}
+    return {"sealed": sweep(), "retried": retry_due(_now()), "gone": dead_letters.forget_gone()}
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:

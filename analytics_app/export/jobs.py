@@ -46,6 +46,11 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
+def _is_whole(job: ExportJob) -> bool:
+    """A job that another client stored without what a job needs holds up no other."""
+    return not job.faults
+
+
 class Exporter:
     """The worker's duty. `stopping` gives a job back unfinished, for the next worker to begin anew."""
 
@@ -54,7 +59,7 @@ class Exporter:
 
     def step(self) -> bool:
         """Whether there was anything to do."""
-        known, now = list(exports.jobs()), study.now()
+        known, now = [job for job in exports.jobs() if _is_whole(job)], study.now()
         for job, state in exports.over(known, now=now):
             path_of(job).unlink(missing_ok=True)
             exports.take_back(job, state)

@@ -7,6 +7,7 @@ type of an error and the path of an attribute, never of a value.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from . import audit, keys
 from .audit import Actor
 from .models import DeadLetter, InvalidField, Item, connection
 from .models.transaction import Busy, Refused, Transaction
+from .run import SessionUnreadable
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,9 @@ def describe(error: BaseException) -> str:
         return f"{error.field} cannot be read ({name})"[:200]
     if isinstance(error, keys.BadKey):
         return f"an id, a code or a time cannot be used in a key ({name})"
+    if isinstance(error, SessionUnreadable):
+        path = re.match(r"[a-z_]+(\.[a-z_]+)*(?= )", str(error))
+        return f"{path[0] if path else 'experimental_condition'} cannot be read"
     if isinstance(error, Busy):
         return "the statistics it belongs to kept moving or do not add up (Busy)"
     return str(getattr(error, "reason", name))[:200]
@@ -88,6 +93,14 @@ def write(
 def clear(duty: str, pk: str, sk: str) -> None:
     """The record was processed, or is gone. Without a letter this does nothing."""
     DeadLetter(PK=keys.DEAD_LETTERS, SK=keys.dead_letter(duty, pk, sk)).delete()
+
+
+def forget_gone() -> int:
+    """Delete the letters of records that are gone, such as those of a student who was erased; how many."""
+    gone = [letter for letter in letters() if stored(letter.record_pk, letter.record_sk) is None]
+    for letter in gone:
+        letter.delete()
+    return len(gone)
 
 
 def stored(pk: str, sk: str) -> Mapping[str, Any] | None:

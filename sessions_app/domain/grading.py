@@ -39,7 +39,7 @@ MOST_TRIES = 9
 def due(now: datetime) -> Iterator[GradingTask]:
     """Tasks that may be worked on now, oldest first."""
     for item in Item.query(keys.GRADING_QUEUE, consistent_read=True):
-        if isinstance(item, GradingTask) and item.not_before <= now:
+        if isinstance(item, GradingTask) and not item.faults and item.not_before <= now:
             yield item
 
 

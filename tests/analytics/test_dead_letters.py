@@ -19,6 +19,7 @@ from sessions_app.domain import abandoned, audit, dead_letters, keys, worker_sta
 from sessions_app.domain.audit import SYSTEM
 from sessions_app.domain.models import AuditEntry, AuditSeal, DeadLetter, InvalidField, Item
 from sessions_app.domain.models.transaction import Busy
+from sessions_app.domain.run import SessionUnreadable
 from tests.analytics import cohort
 from tests.journeys.cast import signed_in
 
@@ -266,6 +267,31 @@ def test_a_dismissed_letter_opens_again_for_another_reason_only(table: str) -> N
 )
 def test_only_what_waiting_mends_is_waited_for(error: Exception, transient: bool) -> None:
     assert dead_letters.is_transient(error) is transient
+
+
+def test_letters_of_records_that_are_gone_are_forgotten(table: str, put: Any) -> None:
+    put(POISON)
+    for pk, sk in (("SESSION#a b", "METADATA"), ("QUEUE#grading", "2026-01-01T00:00:00Z#erased#final")):
+        dead_letters.write("grading", pk, sk, KeyError("x"), now=cohort.NOON)
+    assert dead_letters.forget_gone() == 1
+    assert letters() == [("grading", "SESSION#a b")]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            SessionUnreadable("timeline.session_start is 'my secret', not a time"),
+            "timeline.session_start cannot be read",
+        ),
+        (SessionUnreadable("L1-I4-D (7.5 minutes) is no condition"), "experimental_condition cannot be read"),
+        (keys.BadKey("'my secret' is no id"), "an id, a code or a time cannot be used in a key (BadKey)"),
+        (KeyError("my secret"), "KeyError"),
+        (rollups.Unreadable("s", "KeyError"), "KeyError"),
+    ],
+)
+def test_a_reason_names_the_place_and_no_value(error: Exception, reason: str) -> None:
+    assert dead_letters.describe(error) == reason
 
 
 # --- what is seen of it

@@ -1,15 +1,23 @@
 """`rebuild_statistics` puts right whatever is wrong, and `--check` names it."""
 
 import io
+import threading
 from typing import Any
 
 import boto3
 import pytest
 from django.core.management import CommandError, call_command
 
-from analytics_app import queries, recount, rollups
+from analytics_app import aggregates, queries, recount, rollups
+from analytics_app.management.commands import run_worker
 from sessions_app.domain import keys
-from sessions_app.domain.models import ConditionStatistics, Contribution, DayCounts, Item
+from sessions_app.domain.models import (
+    ConditionMonth,
+    ConditionStatistics,
+    Contribution,
+    DayCounts,
+    Item,
+)
 from tests.analytics import cohort
 
 CELL = keys.Condition.from_code("L1-I1-D")
@@ -185,15 +193,76 @@ def test_a_session_counted_during_a_rebuild_is_not_lost(
     assert check() == "4 sessions, no difference\n"
 
 
-def test_an_unreadable_session_is_named_and_the_rest_counted(counted: list[list[Item]], table: str) -> None:
-    record = counted[0][1]
+def test_a_check_beside_running_writers_gives_no_false_alarm(table: str) -> None:
+    """Sessions start, end and are scored again in one condition the whole time; a worker counts them late."""
+    made = [cohort.whole(final=50.0 + number) for number in range(6)]
+    for items in made:
+        cohort.store(*items)
+        rollups.apply(items[0].session_id, now=cohort.NOON)
+    done, errors = threading.Event(), []
+
+    def write(number: int) -> None:
+        try:
+            while not done.is_set():
+                items = cohort.whole(final=60.0, session_id=made[number][0].session_id)
+                cohort.store(*[item for item in items if item.SK != keys.METADATA])
+                fresh = cohort.whole(final=70.0)
+                cohort.store(*fresh)
+                done.wait(0.05)
+                for session_id in (made[number][0].session_id, fresh[0].session_id):
+                    rollups.apply(session_id, now=cohort.NOON)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        told = io.StringIO()
+        call_command(
+            "rebuild_statistics", check=True, no_stream=True, patience=5, condition=CELL.code, stdout=told
+        )
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert "no difference" in told.getvalue()
+    assert errors == []
+
+
+def test_statistics_of_an_older_layout_are_rebuilt_by_the_worker(counted: list[list[Item]]) -> None:
+    (month,) = list(Item.query(keys.STATISTICS_BY_MONTH))
+    right = queries.condition_figures(CELL).gain
+    month.update(actions=[ConditionMonth.layout.set(1)])
+    stored().update(actions=[ConditionStatistics.layout.remove()])
+    for items in counted:
+        contribution = Contribution.of_session(items[0].session_id)
+        assert contribution is not None
+        contribution.update(actions=[Contribution.layout.remove(), Contribution.sums.set({"sessions": 9})])
+    (day,) = list(Item.query(keys.STATISTICS_BY_DAY))
+    day.update(actions=[DayCounts.layout.remove()])
+    assert queries.figures_by_condition()[CELL].sessions == 0
+    with pytest.raises(aggregates.Outdated):
+        rollups.apply(counted[0][0].session_id, now=cohort.NOON)
+    assert "layout" in check()
+    run_worker.migrate()
+    assert queries.condition_figures(CELL).gain == right
+    assert queries.figures_by_condition()[CELL].sessions == 3
+    assert "no difference" in check()
+
+
+def test_a_score_that_cannot_be_read_is_left_out_and_a_session_without_a_start_is_named(
+    counted: list[list[Item]], table: str
+) -> None:
     raw = boto3.resource("dynamodb", region_name="us-east-1").Table(table)
-    raw.update_item(
-        Key={"PK": record.PK, "SK": record.SK},
-        UpdateExpression="SET assessment_results.score_percentage = :s",
-        ExpressionAttributeValues={":s": "a secret answer"},
-    )
-    with pytest.raises(CommandError, match=counted[0][0].session_id) as caught:
+    for record, path in ((counted[0][1], "assessment_results.score_percentage"), (counted[1][0], "timeline")):
+        raw.update_item(
+            Key={"PK": record.PK, "SK": record.SK},
+            UpdateExpression=f"SET {path} = :s",
+            ExpressionAttributeValues={":s": "a secret answer"},
+        )
+    with pytest.raises(CommandError, match=counted[1][0].session_id) as caught:
         rebuild()
     assert "secret" not in str(caught.value)
-    assert queries.condition_figures(CELL).sessions == 2
+    figures = queries.condition_figures(CELL)
+    assert (figures.sessions, figures.completed, figures.baseline.n, figures.final.n) == (2, 1, 0, 1)

@@ -101,6 +101,9 @@ DOORS: dict[str, set[str]] = {
     "exports": {R, A},
     "export_download": {R, A},
     # staff
+    "dead_letters": {A},
+    "dead_letter_retry": {A},
+    "dead_letter_dismiss": {A},
     "staff_sites": {A},
     "staff_site_change": {A},
     "audit": {I, A},

@@ -360,7 +360,8 @@ def _key_of(record: Mapping[str, Any]) -> tuple[str, str]:
 
 
 class Sweep:
-    """Now and then looks for entries of the audit log that the stream never brought, first at the start."""
+    """Now and then looks for entries of the audit log that the stream never brought, first at the start, and
+    for dead letters of records that are gone."""
 
     def __init__(self) -> None:
         self.due: datetime | None = None
@@ -370,6 +371,7 @@ class Sweep:
         if self.due is not None and study.now() < self.due:
             return False
         sealed = stream.sweep()
+        dead_letters.forget_gone()
         self.due = study.now() + BETWEEN_SWEEPS
         if sealed:
             log.info("sealed %d entries of the audit log that the stream had not brought", sealed)
