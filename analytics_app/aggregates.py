@@ -154,7 +154,7 @@ def _outcomes(figures: Figures) -> dict[str, Any]:
         "final_assessment": _scores(figures, "final", figures.final),
         "learning_gain": {
             "mean_absolute_gain": mean(figures, "gain_sum", "gain_n", POINT, places=1),
-            "median_absolute_gain": _rounded(gain.median, 1),
+            "median_absolute_gain": _rounded(gain.median, 2),
             "mean_normalized_gain": mean(figures, "normalized_sum", "normalized_n", NORMALIZED, places=2),
             "effect_size_cohens_d": _rounded(figures.cohens_d, 2),
             "students_with_gains": figures["gained"],
@@ -167,7 +167,7 @@ def _outcomes(figures: Figures) -> dict[str, Any]:
 def _scores(figures: Figures, name: str, spread: Spread) -> dict[str, Any]:
     return {
         "mean_score": mean(figures, f"{name}_sum", f"{name}_n", POINT, places=1),
-        "median_score": _rounded(spread.median, 1),
+        "median_score": _rounded(spread.median, 2),
         "std_dev": _rounded(spread.sd, 1),
         "min_score": _rounded(spread.least, 1),
         "max_score": _rounded(spread.most, 1),

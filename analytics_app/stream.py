@@ -85,7 +85,11 @@ def _lost(record: Mapping[str, Any]) -> Contribution | None:
     if change.get("NewImage") or _text(old, "entity_type") != "contribution":
         return None
     item = Item.from_raw_data(dict(old))
-    return item if isinstance(item, Contribution) else None
+    if not isinstance(item, Contribution):
+        return None
+    if item.faults:
+        raise rollups.Unreadable(str(item.session_id), f"{item.faults[0][0]} cannot be read")
+    return item
 
 
 def handle(record: Mapping[str, Any]) -> None:

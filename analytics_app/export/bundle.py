@@ -125,6 +125,7 @@ class _Making:
         }
         self.wanted = frozenset(self.tables)
         self.excluded: Counter[str] = Counter()
+        self.unreadable: dict[str, Counter[str]] = {}
         self.contents: set[str] = set()
         self.done = self.total = self.sessions = self.withheld = 0
         self.updated = ""
@@ -205,7 +206,9 @@ class _Making:
             self.tables[level].add(self.plans[level].row(row))
 
     def _note(self, parts: Parts) -> None:
-        """What the manifest tells of the data: how new they are, and of which content."""
+        """What the manifest tells of the data: how new they are, of which content, and what was left out."""
+        for kind, path in parts.unreadable:
+            self.unreadable.setdefault(kind, Counter())[path] += 1
         for item in (parts.session, parts.content, parts.survey, *parts.interventions):
             stored = c.value({"x": item}, "x", "metadata.updated_at", TEXT) if item else None
             self.updated = max(self.updated, stored or "")
@@ -269,9 +272,7 @@ class _Making:
                 for reason, number in sorted(self.excluded.items())
             },
             "rows": {level: table.rows for level, table in self.tables.items()},
-            "unreadable_values": {
-                level: plan.unreadable for level, plan in self.plans.items() if plan.unreadable
-            },
+            "unreadable_values": {kind: dict(found) for kind, found in sorted(self.unreadable.items())},
             "files": dict(files),
         }
         if is_public:

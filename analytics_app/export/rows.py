@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from sessions_app.domain.models import Item
 from sessions_app.domain.models.assessment import TYPES
 from sessions_app.domain.models.cleaned import as_read, cleaned
+from sessions_app.domain.models.reading import MISSING
 from sessions_app.domain.run import Run, SessionNotFound
 from sessions_app.domain.scores import Scores
 
@@ -48,6 +49,8 @@ class Parts:
     survey: Map | None = None
     interventions: list[Map] = field(default_factory=list)
     assessments: list[tuple[str, Map]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    """Entity and path of what was stored and could not be read."""
 
     @classmethod
     def of(cls, items: Iterable[Map], student: Map) -> Parts | None:
@@ -72,6 +75,9 @@ class Parts:
             if kind in run.assessments:
                 assessment = run.assessments[kind]
                 found.assessments.append((kind, cleaned(assessment, stored[str(assessment.SK)])))
+        for item in typed:
+            kind = stored[str(item.SK)].get("entity_type", {}).get("S", "")
+            found.unreadable += [(kind, path) for path, why in item.faults if why != MISSING]
         return found
 
 

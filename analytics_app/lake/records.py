@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sessions_app.domain import keys
 from sessions_app.domain.models import Item
-from sessions_app.domain.models.cleaned import cleaned
+from sessions_app.domain.models.cleaned import cleaned, without_value
 from sessions_app.domain.models.intervention import QUESTIONS
 
 from ..export import columns as c
@@ -122,7 +122,7 @@ def _lines(record: Mapping[str, Any], stream: str, coder: Coder) -> Iterator[Lin
     if new:
         item, new = _as_read(new)
         if not item.is_readable:
-            raise Poison(f"{item.unreadable_reason.partition(' ')[0]} cannot be read")
+            raise Poison(without_value(item.unreadable_reason))
         day = _day(role, new) if COMPLETE[role](new) else None
         told["record"] = item
     if before and before != day:

@@ -7,7 +7,6 @@ type of an error and the path of an attribute, never of a value.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteEr
 from . import audit, keys
 from .audit import Actor
 from .models import DeadLetter, InvalidField, Item, connection
+from .models.cleaned import without_value
 from .models.transaction import Busy, Refused, Transaction
 from .run import SessionUnreadable
 
@@ -55,8 +55,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, keys.BadKey):
         return f"an id, a code or a time cannot be used in a key ({name})"
     if isinstance(error, SessionUnreadable):
-        path = re.match(r"[a-z_]+(\.[a-z_]+)*(?= )", str(error))
-        return f"{path[0] if path else 'experimental_condition'} cannot be read"
+        return without_value(str(error))
     if isinstance(error, Busy):
         return "the statistics it belongs to kept moving or do not add up (Busy)"
     return str(getattr(error, "reason", name))[:200]

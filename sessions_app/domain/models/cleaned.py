@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .base import InvalidField, Item, ListOf, Map
 
 Raw = Mapping[str, Any]
+
+
+def without_value(reason: str) -> str:
+    """Why an item cannot be read, for logs and dead letters: the path of an attribute and nothing it held."""
+    path = re.match(r"[a-z_]+(\.[a-z_]+)*(?= )", reason)
+    return f"{path[0] if path else 'experimental_condition'} cannot be read"
 
 
 def cleaned(item: Item, stored: Raw) -> Raw:

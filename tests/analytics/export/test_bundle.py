@@ -163,7 +163,7 @@ def test_a_value_of_another_type_is_left_empty_and_counted(store: Any, tmp_path:
     (row,) = rows(files, "sessions")
     assert (row["total_duration_seconds"], row["content_id"], row["state"]) == ("", "", "completed")
     assert manifest(files)["unreadable_values"] == {
-        "sessions": {"total_duration_seconds": 1, "content_id": 1}
+        "session": {"timeline.total_duration_seconds": 1, "content_id": 1}
     }
 
 

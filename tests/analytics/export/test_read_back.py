@@ -106,7 +106,11 @@ def test_sessions_wide_read_by_duckdb_is_what_the_schemas_function_gives(walked:
     got["session_start"] = keys.stamp(got["session_start"])
     expected = flatten(plain_items(run.id))
     assert expected.keys() >= {"normalized_gain", "avg_question_quality", "overall_experience_rating"}
-    assert got == {name: pytest.approx(expected.get(name)) for name in FLATTENED}
+    rounded = {"avg_answer_depth", "avg_question_quality", "avg_response_time_seconds"}
+    steps = {
+        name: 0.05 if name in rounded or "score" in name or "gain" in name else None for name in FLATTENED
+    }
+    assert got == {name: pytest.approx(expected.get(name), abs=steps[name]) for name in FLATTENED}
 
 
 def test_the_dialogue_read_by_pandas_is_what_was_stored(walked: Any) -> None:

@@ -65,18 +65,18 @@ def test_a_record_that_cannot_be_read_is_set_aside_with_the_reason_and_the_rest_
 ) -> None:
     records = batch()
     bad = cohort.record(new=cohort.session(state="completed"), sequence=99)
-    bad["dynamodb"]["NewImage"]["student_metadata"]["M"]["age"] = {"S": "secret sixteen"}
+    bad["dynamodb"]["NewImage"]["timeline"]["M"]["session_start"] = {"S": "secret noon"}
     bad["dynamodb"]["ApproximateCreationDateTime"] = datetime(2026, 1, 2, tzinfo=UTC)
     append(lake, [records[0], bad, *records[1:]])
     assert len(rows(lake.store, "sessions/")) == 1
     assert len(rows(lake.store, "surveys/")) == 1
     (letter,) = rows(lake.store, f"{DEAD_LETTERS}/date=2026-01-02/")
-    assert letter["reason"] == "sessions: age is no whole number"
+    assert letter["reason"] == "timeline.session_start cannot be read"
     assert letter["sequence_number"] == "99".zfill(21)
     told = json.dumps(letter) + caplog.text
     assert "secret" not in told
     assert bad["dynamodb"]["NewImage"]["student_id"]["S"] not in told
-    assert "sessions: age is no whole number" in caplog.text
+    assert "timeline.session_start cannot be read" in caplog.text
 
 
 @pytest.mark.parametrize(
