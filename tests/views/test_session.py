@@ -122,12 +122,15 @@ def test_scores_stand_before_and_after_with_the_gain(client: Client) -> None:
 
 def test_a_gain_that_is_not_defined_says_why(client: Client) -> None:
     run = graded(Participant.in_condition("L4-I3-S").walk().run)
-    final = run.assessments["final"]
-    gain: Any = type(final).learning_gain
-    final.update(actions=[gain.relative_gain.remove(), gain.normalized_gain.remove()])
-    page = text(client.get(f"/sessions/{run.id}/"))
-    assert "not defined: the baseline is 0" in page
-    assert "not defined: nothing was left to gain" in page
+    baseline = run.assessments["baseline"]
+    kind: Any = type(baseline)
+    for percent, why in ((0, "the baseline is 0"), (100, "nothing was left to gain")):
+        for question in baseline.questions:
+            question.points_earned = question.points * percent / 100
+        baseline.assessment_results.score_percentage = percent
+        results = kind.assessment_results.set(baseline.assessment_results)
+        baseline.update(actions=[kind.questions.set(baseline.questions), results])
+        assert f"not defined: {why}" in text(client.get(f"/sessions/{run.id}/"))
 
 
 def test_ungraded_answers_are_said_to_be_in_scoring(client: Client) -> None:
