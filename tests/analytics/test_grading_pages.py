@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from analytics_app import graders, rollups
+from analytics_app.figures import POINT
 from sessions_app import study
 from sessions_app.domain import grading, keys, review
 from sessions_app.domain.models import Contribution, Review, Student
@@ -128,8 +129,9 @@ def test_a_saved_score_counts_and_moves_the_statistics_by_itself(client: Client)
     after = Contribution.of_session(run.id)
     assert before is not None
     assert after is not None
-    gained = round(stored.learning_gain.absolute_gain * 10)
-    assert after.sums.get("gain_sum", 0) == gained != before.sums.get("gain_sum", 0)
+    gained = after.sums.get("gain_sum", 0)
+    assert round(gained / POINT, 1) == stored.learning_gain.absolute_gain
+    assert gained != before.sums.get("gain_sum", 0)
 
 
 def test_dialogue_scores_are_given_with_the_exchanges_before(client: Client) -> None:
