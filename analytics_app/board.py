@@ -22,6 +22,7 @@ from sessions_app.domain.models import (
     ContentDelivery,
     Intervention,
     Item,
+    OpenCall,
     ParticipantLink,
     Session,
 )
@@ -67,6 +68,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A safeguarding call that nobody has seen to, of a session in any state and from any day."""
+
+    session: Session
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """`offline`: silent for long, with pages on a device; `left`: silent for long, without any.
 
@@ -78,10 +87,12 @@ class Board:
     left: tuple[Row, ...]
     more: int
     at: datetime
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def calling(self) -> int:
-        return sum(1 for row in self.rows if row.problems)
+        alarmed = {alarm.session.session_id for alarm in self.alarms}
+        return len(alarmed | {row.session.session_id for row in self.rows if row.problems})
 
 
 def board(now: datetime, only: Any = None) -> Board:
@@ -96,7 +107,24 @@ def board(now: datetime, only: Any = None) -> Board:
         left=tuple(row for row in silent if not row.may_be_offline),
         more=len(running[MOST:]),
         at=now,
+        alarms=_alarms(only),
     )
+
+
+def _alarms(only: Any) -> tuple[Alarm, ...]:
+    """Danger first, then the wish to stop; the oldest on top. One query, and one for each call that waits."""
+    found = [_alarm(pointer, only) for pointer in OpenCall.all()]
+    alarms = (alarm for alarm in found if alarm is not None)
+    return tuple(sorted(alarms, key=lambda alarm: (not alarm.call.is_alarm, alarm.call.at)))
+
+
+def _alarm(pointer: OpenCall, only: Any) -> Alarm | None:
+    partition, sort_key = keys.session(pointer.session_id), Item.SK
+    found = Item.query(partition, sort_key == keys.METADATA, filter_condition=only)
+    session = next((item for item in found if isinstance(item, Session)), None)
+    made = Item.query(partition, sort_key == keys.call(pointer.at, pointer.call_id), consistent_read=True)
+    call = next((item for item in made if isinstance(item, Call)), None)
+    return Alarm(session=session, call=call) if session is not None and call is not None else None
 
 
 def _urgency(row: Row) -> Any:
@@ -207,8 +235,8 @@ def _device(run: Run) -> str:
 
 
 def _calls(run: Run) -> tuple[Call, ...]:
-    """Calls that nobody has seen to."""
-    return tuple(call for call in run.calls if call.kind != calls.NOTE and call.is_open)
+    """Calls for help that nobody has seen to; safeguarding calls stand above all sessions."""
+    return tuple(call for call in run.calls if call.kind in CALLS and call.is_open)
 
 
 def _problems(run: Run, flags: Iterable[str], now: datetime) -> Iterable[str]:

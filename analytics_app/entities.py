@@ -332,6 +332,14 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         actions=[SESSION_PAGE],
     ),
     Entity(
+        title="Safeguarding calls that wait",
+        group=WORK,
+        model=models.OpenCall,
+        columns=[Column("at", "When", link=True), Column("session_id", "Session")],
+        sources=[Source("queue", "The queue", partition=lambda **_: keys.SAFEGUARDING_QUEUE)],
+        actions=[SESSION_PAGE],
+    ),
+    Entity(
         title="Condition statistics",
         group=NUMBERS,
         model=models.ConditionStatistics,

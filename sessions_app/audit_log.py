@@ -32,6 +32,7 @@ HELD_BACK = frozenset({"score.give"})
 """Actions whose values tell of an answer or a score."""
 
 WORDS = {
+    "safeguarding.call": "called staff after an answer",
     "student.enrol": "enrolled a student",
     "student.erase": "erased a student's data",
     "consent.view": "looked at a consent record",

@@ -58,6 +58,11 @@ class StepForm(forms.Form):
         at: datetime = self.cleaned_data["shown"]
         return at
 
+    def texts(self) -> list[str]:
+        """What was written in words of one's own."""
+        own = [name for name, field in self.fields.items() if isinstance(field, Words)]
+        return [str(self.cleaned_data.get(name) or "") for name in own]
+
     def faults(self) -> list[dict[str, str]]:
         """What is wrong, in the order of the form; `target` is the id to lead to, if the page shows one."""
         general = [

@@ -27,6 +27,7 @@ FLAG_MEANINGS = {
     "timing_deviation": "A part was played for less time than it lasts, or faster than the clock allows.",
     "intervention_count_mismatch": "There are fewer complete rounds of questions than the condition plans.",
     "late_sync": "Answers were kept on the device for a while and reached the store late.",
+    "safeguarding": "An answer held a sign of danger; staff were called. The words are in the answer alone.",
     "human_regraded": "A person scored an answer; that score counts before the model's.",
     "condition_override": "The condition was set by a person with a reason, not drawn.",
     "duplicate": "A part is stored more than once. The first complete one counts; the others are shown.",

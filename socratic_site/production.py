@@ -1,5 +1,8 @@
 """The settings that production refuses to start with: each refusal says what to do."""
 
+import tomllib
+from pathlib import Path
+
 from django.core.exceptions import ImproperlyConfigured
 
 LEAST_KEY_LENGTH, LEAST_KEY_VARIETY = 50, 16
@@ -17,7 +20,16 @@ def fault_of_key(key: str) -> str | None:
     return None
 
 
-def require_safe_settings(*, secret_key: str, debug: bool, behind_tls: bool) -> None:
+def fault_of_contacts(package: Path) -> str | None:
+    """Whether the content package names somebody whom a student in danger can reach."""
+    try:
+        contacts = tomllib.loads((package / "contacts.toml").read_text(encoding="utf-8")).get("contact")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        contacts = None
+    return None if contacts else f"{package.name} has no contacts for students in danger"
+
+
+def require_safe_settings(*, secret_key: str, debug: bool, behind_tls: bool, package: Path) -> None:
     """For settings.py. Raises ImproperlyConfigured, naming all that is wrong."""
     faults = []
     if fault := fault_of_key(secret_key):
@@ -26,5 +38,9 @@ def require_safe_settings(*, secret_key: str, debug: bool, behind_tls: bool) -> 
         faults.append("DEBUG is on: unset it, for its pages show data and settings")
     if not behind_tls:
         faults.append("BEHIND_TLS is off: unset it, and put a proxy that ends TLS in front")
+    if fault := fault_of_contacts(package):
+        faults.append(
+            f"{fault}: write contacts.toml in the content package, then run manage.py check_content"
+        )
     if faults:
         raise ImproperlyConfigured("Production does not start. " + ". ".join(faults) + ".")

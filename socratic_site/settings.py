@@ -67,9 +67,10 @@ BEHIND_TLS = envbool("BEHIND_TLS", not DEBUG)
 SOCRATIC_ENVIRONMENT = os.environ.get("SOCRATIC_ENVIRONMENT", "development")
 IN_PRODUCTION = SOCRATIC_ENVIRONMENT.strip().lower() == "production"
 
+CONTENT_PACKAGE = Path(os.environ.get("CONTENT_PACKAGE") or BASE_DIR / "content" / "tredegar-iron-works-v1")
 SECRET_KEY = os.environ.get("SECRET_KEY", "")
 if IN_PRODUCTION:
-    require_safe_settings(secret_key=SECRET_KEY, debug=DEBUG, behind_tls=BEHIND_TLS)
+    require_safe_settings(secret_key=SECRET_KEY, debug=DEBUG, behind_tls=BEHIND_TLS, package=CONTENT_PACKAGE)
 if not SECRET_KEY and not DEBUG:
     raise ImproperlyConfigured(
         "SECRET_KEY must be set where DEBUG is off (`make run` keeps one in var/secret_key)"
@@ -80,7 +81,6 @@ ALLOWED_HOSTS = envlist("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = envlist("CSRF_TRUSTED_ORIGINS")
 
 # --- the study
-CONTENT_PACKAGE = Path(os.environ.get("CONTENT_PACKAGE") or BASE_DIR / "content" / "tredegar-iron-works-v1")
 STUDY_TIME_ZONE = os.environ.get("STUDY_TIME_ZONE") or "America/New_York"
 MINIMUM_AGE = envint("MINIMUM_AGE", 14)
 MAXIMUM_AGE = envint("MAXIMUM_AGE", 18)

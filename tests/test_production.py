@@ -69,6 +69,7 @@ def test_the_deployment_check_has_nothing_to_say(accounts: str) -> None:
         ({"DEBUG": "1"}, "DEBUG is on"),
         ({"BEHIND_TLS": "0"}, "BEHIND_TLS is off"),
         ({"SOCRATIC_ENVIRONMENT": "Production", "DEBUG": "1"}, "DEBUG is on"),
+        ({"CONTENT_PACKAGE": "/nowhere/a-package"}, "a-package has no contacts for students in danger"),
     ],
 )
 def test_unsafe_settings_stop_production(changes: dict[str, str], said: str) -> None:
@@ -79,8 +80,10 @@ def test_unsafe_settings_stop_production(changes: dict[str, str], said: str) -> 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(production.ImproperlyConfigured) as refused:
-        production.require_safe_settings(secret_key="", debug=True, behind_tls=False)
-    assert all(name in str(refused.value) for name in ("SECRET_KEY", "DEBUG", "BEHIND_TLS"))
+        production.require_safe_settings(
+            secret_key="", debug=True, behind_tls=False, package=BASE / "content"
+        )
+    assert all(name in str(refused.value) for name in ("SECRET_KEY", "DEBUG", "BEHIND_TLS", "contacts.toml"))
 
 
 def test_safe_settings_and_no_demo_accounts_start(accounts: str) -> None:

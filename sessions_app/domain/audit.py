@@ -26,6 +26,8 @@ class Actor:
 
 
 SYSTEM = Actor("system", "system")
+PARTICIPANT = Actor("participant", "participant")
+"""Whoever holds the tablet, or opened the link: participants have no account."""
 
 
 def entry(

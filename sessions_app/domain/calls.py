@@ -1,27 +1,36 @@
-"""Words between the participant of a running session and staff: short notes, and calls for help.
+"""Words between the participant of a session and staff: short notes, calls for help, and safeguarding calls.
 
-They are no data of the study, and still wait for consent like everything that a session stores.
+They are no data of the study. Notes and calls for help wait for consent like everything that a session
+stores; a safeguarding call does not: it keeps none of the student's words.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from . import keys
+from pynamodb.exceptions import PynamoDBException
+
+from . import audit, keys, safeguarding
 from .audit import Actor
-from .models import Call
+from .models import Call, OpenCall, Session
 from .models.call import HELP as HELP
 from .models.call import LONGEST_NOTE
 from .models.call import NOTE as NOTE
 from .models.call import OFFICE as OFFICE
-from .models.transaction import Refused, Transaction
+from .models.call import SAFEGUARDING as SAFEGUARDING
+from .models.transaction import Busy, Refused, Transaction
 from .run import Run, SessionClosed, commit
 
 MOST_NOTES = 50
+TRIES = 3
+
+log = logging.getLogger(__name__)
 
 
 class BadNote(ValueError):
@@ -55,6 +64,97 @@ def ask_for_help(run: Run, *, now: datetime) -> Call:
 def call_office(run: Run, *, by: Actor, now: datetime) -> Call:
     """Staff in the session need other staff. Raises as `ask_for_help`."""
     return open_call(run.calls, OFFICE) or _stored(run, OFFICE, text=None, by=by.name, now=now)
+
+
+def check_answer(run: Run, texts: Iterable[str], *, step: str, now: datetime) -> Call | None:
+    """Call staff where a stored answer shows a sign of danger, or of the wish to stop.
+
+    Never raises where the store fails: the answer is safe already. One call a step, however often its answer
+    arrives; a device that was not told sends it again, which makes up for a call that could not be stored.
+    """
+    found = safeguarding.signs_in(texts)
+    if not found or run.session.state == "withdrawn":
+        return None
+    for _ in range(TRIES):
+        try:
+            return _alarm_of(run, step) or _raise_alarm(run, found[0], step, now)
+        except Refused:  # the session moved on, or the same answer came twice at once
+            run = Run.load(run.id)
+        except (Busy, PynamoDBException) as error:
+            log.error("a safeguarding call was not stored: %s", type(error).__name__)
+    return None
+
+
+def _alarm_of(run: Run, step: str) -> Call | None:
+    return next((call for call in run.calls if call.kind == SAFEGUARDING and call.step == step), None)
+
+
+def _raise_alarm(run: Run, sign: safeguarding.Kind, step: str, now: datetime) -> Call:
+    """Call, pointer, flag and audit entry: all or nothing."""
+    call_id = hashlib.sha256(f"{run.id}/{step}".encode()).hexdigest()[:32]
+    call = Call(
+        PK=keys.session(run.id),
+        SK=keys.call(now, call_id),
+        call_id=call_id,
+        session_id=run.id,
+        kind=SAFEGUARDING,
+        at=now,
+        sign=sign,
+        step=step,
+    )
+    transaction = Transaction()
+    transaction.create("call", call)
+    pointer = OpenCall(
+        PK=keys.SAFEGUARDING_QUEUE,
+        SK=keys.open_call(run.id, call_id),
+        call_id=call_id,
+        session_id=run.id,
+        at=now,
+    )
+    transaction.create("open", pointer)
+    _flag(transaction, run, call, now)
+    audit.note(
+        transaction,
+        "safeguarding.call",
+        by=audit.SYSTEM,
+        now=now,
+        student_id=run.session.student_id,
+        session_id=run.id,
+        new={"step": step},
+    )
+    transaction.commit()
+    run.calls.append(call)
+    return call
+
+
+def _flag(transaction: Transaction, run: Run, call: Call, now: datetime) -> None:
+    """The session must still be there; an alarm is a flag on it, a wish to stop is none."""
+    metadata: Any = Session.metadata
+    known = list(run.session.metadata.data_quality_flags)
+    unchanged = metadata.version == run.session.metadata.version
+    if not call.is_alarm or SAFEGUARDING in known:
+        transaction.check("session", Session, run.session.PK, run.session.SK, Session.PK.exists())
+        return
+    actions = [
+        metadata.data_quality_flags.set([*known, SAFEGUARDING]),
+        metadata.version.set(run.session.metadata.version + 1),
+        metadata.updated_at.set(now),
+    ]
+    transaction.update("session", Session(PK=run.session.PK, SK=run.session.SK), actions, unchanged)
+
+
+def to_show(calls: Iterable[Call]) -> Call | None:
+    """The safeguarding call whose page the student has not seen yet."""
+    return next((call for call in calls if call.kind == SAFEGUARDING and not call.shown_at), None)
+
+
+def shown(call: Call, *, now: datetime) -> None:
+    """The student sees the page of this call. Raises Busy."""
+    transaction = Transaction()
+    seen = [Call.shown_at.set(now)]
+    transaction.update("call", Call.key(call.session_id, call.SK), seen, Call.shown_at.does_not_exist())
+    with suppress(Refused):  # seen before
+        transaction.commit()
 
 
 def open_call(calls: Iterable[Call], kind: str) -> Call | None:
@@ -99,5 +199,8 @@ def answer(calls: Iterable[Call], *, call_id: str, by: Actor | None, now: dateti
     actions = [Call.answered_at.set(now), *([Call.answered_by.set(name)] if name else [])]
     transaction = Transaction()
     transaction.update("call", Call.key(call.session_id, call.SK), actions, Call.answered_at.does_not_exist())
+    if call.kind == SAFEGUARDING:
+        pointer = keys.open_call(call.session_id, call.call_id)
+        transaction.delete("open", OpenCall(PK=keys.SAFEGUARDING_QUEUE, SK=pointer))
     with suppress(Refused):  # somebody was faster
         transaction.commit()

@@ -16,6 +16,7 @@ from sessions_app.domain.content_models import (
     TOTAL_POINTS,
     AssessmentItem,
     ConsentForm,
+    Contact,
     Criterion,
     FormBlock,
     KeyConcept,
@@ -118,6 +119,7 @@ def load(folder: Path) -> Package:
     segments = _segments(reader, manifest)
     items = _assessment(reader, manifest)
     survey, locations, forms = _survey(reader), _locations(reader), _forms(reader)
+    contacts = _contacts(reader)
     if manifest is None or reader.faults:
         raise ContentFaults(reader.faults)
     return Package(
@@ -126,6 +128,7 @@ def load(folder: Path) -> Package:
         assessment=items,
         survey=survey,
         locations=locations,
+        contacts=contacts,
         forms=forms,
         folder=folder,
     )
@@ -310,6 +313,15 @@ def _location_rules(place: Location) -> Iterator[tuple[str, str]]:
             yield name, "is missing: GPS needs a center and a radius"
         if place.method != "GPS" and given:
             yield name, f"has no meaning with the method {place.method}"
+
+
+def _contacts(reader: Reader) -> tuple[Contact, ...]:
+    file = "contacts.toml"
+    built = [
+        reader.build(Contact, entry, file=file, under=f"contact[{number}]")
+        for number, entry in enumerate(reader.entries(file, "contact"), start=1)
+    ]
+    return tuple(contact for contact in built if contact is not None)
 
 
 def _forms(reader: Reader) -> tuple[ConsentForm, ...]:

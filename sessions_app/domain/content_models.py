@@ -142,6 +142,18 @@ class Location(_Model):
     radius_meters: float | None = Field(default=None, ge=10, le=5000)
 
 
+class Contact(_Model):
+    """Somebody whom a student can reach who is in danger or worried: `how` says how, `when` at what hours.
+
+    `number` can be dialed as it stands.
+    """
+
+    name: Text
+    how: Text
+    when: Text
+    number: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9-]{1,19}$")] | None = None
+
+
 class FormBlock(NamedTuple):
     """A piece of a form for the page: a list has one line an entry, the others have one line."""
 
@@ -174,6 +186,7 @@ class Review(_Model):
     note: Text
     new_items: tuple[str, ...] = ()
     locations_to_set: tuple[LocationType, ...] = ()
+    contacts_to_set: tuple[str, ...] = ()
 
 
 class Manifest(_Model):
@@ -197,6 +210,7 @@ class Package(Manifest):
     assessment: tuple[AssessmentItem, ...]
     survey: tuple[SurveyGroup, ...]
     locations: tuple[Location, ...]
+    contacts: tuple[Contact, ...]
     forms: tuple[ConsentForm, ...]
     folder: Path
 

@@ -18,7 +18,17 @@ from pynamodb.expressions.update import Action
 
 from . import audit, keys
 from .audit import Actor
-from .models import AllocationEntry, AuditEntry, GradingTask, Item, Session, Student, Tombstone, connection
+from .models import (
+    AllocationEntry,
+    AuditEntry,
+    GradingTask,
+    Item,
+    OpenCall,
+    Session,
+    Student,
+    Tombstone,
+    connection,
+)
 from .models.audit import Unchangeable
 from .models.transaction import Refused, Transaction
 from .starting import StudentNotFound
@@ -148,10 +158,13 @@ def _forget_allocation(session: Session) -> None:
         transaction.commit()
 
 
-def _tasks(session_id: str) -> list[GradingTask]:
+def _tasks(session_id: str) -> list[GradingTask | OpenCall]:
     mine: Any = GradingTask.session_id == session_id
-    found = Item.query(keys.GRADING_QUEUE, filter_condition=mine, consistent_read=True)
-    return [item for item in found if isinstance(item, GradingTask)]
+    queues = (keys.GRADING_QUEUE, keys.SAFEGUARDING_QUEUE)
+    found = [
+        item for queue in queues for item in Item.query(queue, filter_condition=mine, consistent_read=True)
+    ]
+    return [item for item in found if isinstance(item, GradingTask | OpenCall)]
 
 
 def _erase_rest(student_id: str, student: Student | None) -> int:

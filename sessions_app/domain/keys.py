@@ -61,6 +61,7 @@ EXPORTS: Final = "EXPORTS"
 EXPORT_JOBS: Final = "QUEUE#exports"
 TOMBSTONES: Final = "TOMBSTONES"
 FORMS: Final = "FORMS"
+SAFEGUARDING_QUEUE: Final = "QUEUE#safeguarding"
 FORM_TEXT: Final = "TEXT"
 RENEWAL: Final = "RENEWAL"
 
@@ -235,6 +236,11 @@ def link(token_sha256: str) -> str:
 def call(at: datetime, call_id: str) -> str:
     """A note to the participant, or a call for help."""
     return f"{CALL_PREFIX}{stamp(at)}#{_part('call_id', call_id)}"
+
+
+def open_call(session_id: str, call_id: str) -> str:
+    """A safeguarding call that waits for staff: one for each call, however often it is made."""
+    return f"{_part('session_id', session_id)}#{_part('call_id', call_id)}"
 
 
 def consent_event(at: datetime, event_id: str) -> str:

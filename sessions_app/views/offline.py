@@ -22,6 +22,7 @@ from ..access import allow, public, to_confined
 from ..domain import browsers, flow
 from ..domain.run import Run
 from ..run_forms import AnswerForm
+from . import pause
 from . import run as pages
 from .away import away_from_script, while_away
 
@@ -62,6 +63,9 @@ def _pages(request: HttpRequest, run: Run) -> Iterator[tuple[str, HttpResponse]]
         for suffix, page in _variants(request, run, step):
             yield pages.url_of(run, step) + suffix, page
         step = flow.following(run.stages, step)
+    if run.is_open:
+        still: dict[str, Any] = {"packed": "pause", "messages": ()}
+        yield reverse("run_pause", args=[run.id]), pause.show(request, run, **still)
     extra = {"packed": "done", "next_url": None, "messages": ()}
     yield reverse("run_done", args=[run.id]), pages.show_done(request, run, **extra)
 

@@ -51,6 +51,8 @@ TOO_EARLY = "A step before this one has not arrived yet. Nothing is lost: wait a
 NO_SUCH_STEP = "This step does not exist. This was not stored."
 NOT_READABLE = "A script has to send this form URL-encoded. Nothing was stored."
 SENT_BEFORE = "This answer was already sent with other words. Both are kept; the first counts."
+KEPT_BESIDE = (DifferentAnswer, KeptForStaff)
+"""What is raised for words that are stored, though not as the answer."""
 # On a page that was made before the student has chosen; the player then asks the device what was.
 UNCHOSEN = {"format_chosen": "text", "playback_speed": 1.0, "captions_enabled": False}
 SCRIPTED = "The questions are put together by a script today, not by an AI."
@@ -105,6 +107,8 @@ def step(request: HttpRequest, session_id: str, stage: str, number: int = 1) -> 
             return acknowledgement.refused(request, status=404, error="unknown", message=NO_SUCH_STEP)
         return redirect(url_of(run, run.step))
     this = flow.Step(asked, number)
+    if request.method == "GET" and not getattr(request, "htmx", False) and calls.to_show(run.calls):
+        return redirect("run_care", run.id)
     sent = request.method == "POST" and is_taken(request, run, this)
     return page(request, run, this) if run.step == this or sent else elsewhere(request, run, run.step)
 
@@ -145,6 +149,8 @@ def elsewhere(request: HttpRequest, run: Run, step: flow.Step | None) -> HttpRes
 @while_away(away)
 def done(request: HttpRequest, session_id: str) -> HttpResponse:
     run = load(request, session_id)
+    if calls.to_show(run.calls):
+        return redirect("run_care", run.id)
     if run.step is not None:
         return redirect(url_of(run, run.step))
     return show_done(request, run)
@@ -212,7 +218,7 @@ def send(
     if not form.is_valid():
         return faulty(request, form, again)
     try:
-        after = store()
+        after = stored_and_checked(run, this, form, store)
     except OutOfStep as wrong:
         if not script and is_to_come(run, this):
             form.add_error(None, TOO_EARLY)
@@ -239,6 +245,17 @@ def send(
     if script:
         return acknowledgement.stored(request, after, this, next_url=next_of(run, this))
     return redirect(url_of(after, after.step))
+
+
+def stored_and_checked(run: Run, this: flow.Step, form: StepForm, store: Callable[[], Run]) -> Run:
+    """Store, then look for signs of danger in the words, also where they are kept beside what counts."""
+    try:
+        after = store()
+    except KEPT_BESIDE:
+        calls.check_answer(Run.load(run.id), form.texts(), step=this.slug, now=study.now())
+        raise
+    calls.check_answer(after, form.texts(), step=this.slug, now=study.now())
+    return after
 
 
 def next_of(run: Run, this: flow.Step) -> str:

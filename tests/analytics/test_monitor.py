@@ -277,7 +277,7 @@ def test_it_says_that_the_model_does_not_answer_and_since_when(client: Client, a
 # --- what it costs
 
 
-def test_it_costs_two_queries_and_one_for_each_that_runs(
+def test_it_costs_three_queries_and_one_for_each_that_runs(
     client: Client, at: Any, requests_made: list[str]
 ) -> None:
     for number in range(40):
@@ -286,7 +286,7 @@ def test_it_costs_two_queries_and_one_for_each_that_runs(
         start_in("L4-I3-S")
     requests_made.clear()
     client.get("/monitor/")
-    assert requests_made == [*["Query"] * 5, "GetItem"]
+    assert requests_made == [*["Query"] * 6, "GetItem"]
 
 
 def test_sessions_of_other_days_cost_nothing(

@@ -334,6 +334,8 @@ BROKEN = {
     "no radius": ("locations.toml", "radius_meters = 50", "", "location[L2].radius_meters"),
     "latitude": ("locations.toml", "latitude = 37.5356", "latitude = 375356", "location[L1].latitude"),
     "radius": ("locations.toml", "radius_meters = 50", "radius_meters = 5", "location[L2].radius_meters"),
+    "contact without words": ("contacts.toml", 'how = "Raise', 'who = "Raise', "contact[1].how"),
+    "contact number": ("contacts.toml", 'number = "911"', 'number = "nine"', "contact[4].number"),
     "GPS at home": ("locations.toml", 'method = "honor_system"', 'method = "GPS"', "location[L4].method"),
     "a position at home": (
         "locations.toml",
@@ -381,7 +383,15 @@ def test_an_item_too_few_is_a_fault_of_its_type_and_of_the_points(copy: Path) ->
 
 @pytest.mark.parametrize(
     "name",
-    ["manifest.toml", "segments.toml", "segments/2.md", "assessment.toml", "survey.toml", "locations.toml"],
+    [
+        "manifest.toml",
+        "segments.toml",
+        "segments/2.md",
+        "assessment.toml",
+        "survey.toml",
+        "locations.toml",
+        "contacts.toml",
+    ],
 )
 def test_a_missing_file_is_the_one_fault(copy: Path, name: str) -> None:
     (copy / name).unlink()

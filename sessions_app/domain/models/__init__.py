@@ -5,7 +5,7 @@ from .assessment import Assessment, AssessmentQuestion
 from .audit import AuditEntry, AuditHead, AuditReason, AuditSeal
 from .base import InvalidField, Item, configure, connection
 from .browser import Browser, ParticipantLink
-from .call import Call
+from .call import Call, OpenCall
 from .conflict import AnswerConflict
 from .consent import ConsentEvent, FormText, RenewalDecision
 from .content import ContentDelivery, PreparedQuestion, SegmentTracking
@@ -55,6 +55,7 @@ __all__ = [
     "InvalidField",
     "Item",
     "LocationVerification",
+    "OpenCall",
     "ParticipantLink",
     "PostSurvey",
     "PreparedQuestion",

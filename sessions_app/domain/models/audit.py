@@ -28,6 +28,7 @@ from .. import keys
 from .base import Count, InvalidField, Item, Text, Timestamp, connection
 
 ACTIONS = (
+    "safeguarding.call",
     "student.enrol",
     "student.erase",
     "consent.view",

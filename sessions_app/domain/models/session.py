@@ -23,6 +23,7 @@ from .reading import NAIVE, Report
 STATES = ("running", "completed", "stopped", "abandoned", "withdrawn")
 """`stopped` by staff with a reason; `abandoned` by the clock, until a late answer arrives."""
 FLAGS = (
+    "safeguarding",
     "ai_fallback",
     "offline_tutor",
     "location_override",

@@ -45,6 +45,7 @@ def summary(package: Package) -> Iterator[str]:
     for place in package.locations:
         fence = f", {place.radius_meters:g} m" if place.radius_meters else ""
         yield f"  {place.code}  {place.key}  {place.method}{fence}  {place.name}"
+    yield f"Contacts for students: {len(package.contacts)}"
     yield "Forms"
     for form in package.forms:
         yield f"  {form.kind}  {form.form_id} {form.version}  {form.sha256[:12]}"
@@ -53,5 +54,5 @@ def summary(package: Package) -> Iterator[str]:
 
 def _open_points(package: Package) -> Iterator[str]:
     review = package.review
-    if not (review.reviewed and review.forms_approved) or review.locations_to_set:
+    if not (review.reviewed and review.forms_approved) or review.locations_to_set or review.contacts_to_set:
         yield f"Before a study: {review.note}"
