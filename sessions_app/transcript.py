@@ -239,7 +239,7 @@ def conflicts(run: Run) -> list[Conflict]:
 
 def after_end(run: Run) -> list[Conflict]:
     """What was given after the session had ended, by when it was given."""
-    kept = [_conflict(run, other) for other in run.conflicts if other.is_after_end]
+    kept = [_conflict(run, other) for other in run.kept_after_end]
     return sorted(kept, key=lambda conflict: conflict.given_at)
 
 

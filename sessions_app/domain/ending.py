@@ -172,6 +172,7 @@ def reopen(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     transaction, unchanged = Transaction(), run.unchanged_session()
     facts: dict[str, Any] = {}
     flags: list[str] = []
+    run.holds_student = open_session.is_held(run.session)
     open_again(run, transaction, facts, flags, now)
     note_reopening(transaction, run, facts, by=by, now=now, reason=reason)
     transaction.update("session", run.session, run.stage_done(now=now, flags=flags, **facts), unchanged)

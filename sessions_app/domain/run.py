@@ -112,6 +112,8 @@ class Run:
     duplicates: list[Assessment | Intervention] = field(default_factory=list)
     midpoints: list[Assessment] = field(default_factory=list)
     unreadable: list[Item] = field(default_factory=list)
+    holds_student: bool | None = None
+    """Whether the student's profile names this session as the open one; None while nobody has looked."""
 
     @classmethod
     def load(cls, session_id: str) -> Run:
@@ -227,6 +229,11 @@ class Run:
     def takes_late_answers(self) -> bool:
         """Whether what a participant gave is still taken, or kept for staff: only withdrawal refuses."""
         return str(self.session.state) != "withdrawn"
+
+    @property
+    def kept_after_end(self) -> list[AnswerConflict]:
+        """What was given after the session had ended."""
+        return [conflict for conflict in self.conflicts if conflict.is_after_end]
 
     @property
     def next_step(self) -> flow.Step | None:

@@ -60,8 +60,10 @@ def take(run: Run, sent: Submission, *, already: Callable[[Run], bool], store: C
         _admit(run, sent, was_open)
         try:
             store(run)
-        except Refused:
+        except Refused as refused:
             run = Run.load(run.id)  # another tab was faster, or the session was closed at this moment
+            if "hold" in refused.names:
+                run.holds_student = _consenting(run).metadata.open_session == run.id
         else:
             return run
     raise Busy("another change was in the way; nothing was stored, send it again")
@@ -75,7 +77,7 @@ def _admit(run: Run, sent: Submission, was_open: bool) -> None:
         _keep(run, sent)
     step = run.next_step
     if step is None or (step.stage.name, step.number) != (sent.stage, sent.number):
-        if _has_ended(run) and any(conflict.is_after_end for conflict in run.conflicts):
+        if _has_ended(run) and run.kept_after_end:
             _keep(run, sent)  # the step that it waits for is kept beside the session, and never comes
         raise OutOfStep(step)
 
@@ -193,11 +195,10 @@ def _complete(
     completed: Any = Student.metadata.conditions_completed
     code = run.session.experimental_condition.condition_code
     actions: list[Action] = [completed.set(completed.append([code]))]
-    condition = None
-    if open_session.is_held(run.session):
-        released, condition = open_session.release(run.id)
-        actions += released
-    _student(transaction, run, now, actions, condition)
+    if run.holds_student is False:
+        return _student(transaction, run, now, actions)
+    released, free = open_session.release(run.id)  # nearly always right, and saves a read; else `take` looks
+    _student(transaction, run, now, actions + released, free, name="hold")
 
 
 def _student(

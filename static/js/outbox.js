@@ -46,12 +46,14 @@ async function renew() {
   return null;
 }
 
-// What a reply means for the entry: "stored", "refused" for good, "early" (another step comes first) or "unknown".
+// What a reply means for the entry: "stored", "kept" for staff (it came after the session's end), "refused" for good,
+// "early" (another step comes first) or "unknown".
 export function verdict(status, reply, entry, digest) {
   if (reply?.error === "too_large" && status === 413) return "refused";
   if (reply?.submission_id !== entry.id || reply.sha256 !== digest) return "unknown";
   if (status === 200 && reply.saved === true && reply.stored_at) return "stored";
   if (reply.saved !== false || !FOR_GOOD.has(status)) return "unknown";
+  if (reply.kept === true && reply.error === "after_end") return "kept";
   return reply.error === "out_of_step" ? "early" : "refused";
 }
 
@@ -109,6 +111,9 @@ async function round() {
     if (means === "stored") {
       savedAt = reply.at;
       await settleSent(entry);
+      moved = true;
+    } else if (means === "kept") {
+      await settleSent({ ...entry, next: reply.next }); // nothing is left to do here, and the last page says so
       moved = true;
     } else if (means === "refused") {
       await changeSent({ ...entry, refusal: reply });

@@ -312,6 +312,8 @@ def test_a_session_that_staff_stopped_meanwhile_takes_what_was_given_before(tabl
 
     page.context.set_offline(False)
     expect(page.locator("main")).to_contain_text("This session was stopped early", timeout=40_000)
+    expect(page.locator("main")).to_contain_text("it is not lost")
+    expect(page.locator("#outbox-aside")).to_be_empty()
     shoot(page, "stopped-meanwhile")
     after = Run.load(run.id)
     assert (after.session.state, after.survey) == ("stopped", None)
