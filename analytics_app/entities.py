@@ -549,7 +549,7 @@ LEFT_OUT: Final = frozenset(
             "form_text",
             "renewal_decision",
         ),
-        *("spending", "tutor_health", "question_making", "export_job"),
+        *("spending", "tutor_health", "question_making", "export_job", "erasure_task"),
         *("dead_letter", "worker_heartbeat"),
     }
 )

@@ -102,7 +102,7 @@ def share_of(item: m.Contribution) -> Share:
         student_id=item.student_id,
         condition=keys.Condition.from_code(item.condition_code),
         day=item.day,
-        sums=Sums(item.sums, item.histograms),
+        sums=Sums(item.sums or {}, item.histograms or {}),  # the local stream tells an empty map as nothing
         source=item.source,
     )
 
@@ -185,6 +185,8 @@ def put_contribution(
             transaction.deletes.append(("contribution", {"model": stored, "condition": unchanged}))
         return
     item = stored_share(new, now)
+    # A session that was erased after it was read here must not get its contribution back.
+    transaction.check("session", m.Session, item.PK, keys.METADATA, m.Item.PK.exists())
     if stored is None:
         transaction.create("contribution", item)
     else:

@@ -33,6 +33,7 @@ urlpatterns = [
     path("consent/forms/<slug:kind>/require/", consent_forms.require, name="consent_form_require"),
     path("consent/forms/<slug:kind>/renewal/", consent_forms.progress, name="consent_form_renewal"),
     path("consent/forms/text/<slug:sha256>/", consent_forms.show, name="consent_form"),
+    path("erasures/", withdrawal.erasures, name="erasures"),
     path("consent/<slug:student_id>/", consent.show, name="consent"),
     path("consent/<slug:student_id>/review/", consent.review, name="consent_review"),
     path("consent/<slug:student_id>/certificate/", consent.certificate, name="consent_certificate"),

@@ -6,8 +6,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from django.conf import settings
@@ -56,14 +56,15 @@ class Exporter:
 
     def __init__(self, stopping: threading.Event) -> None:
         self.stopping = stopping
+        self.stuck: set[str] = set()
 
     def step(self) -> bool:
         """Whether there was anything to do."""
         known, now = [job for job in exports.jobs() if _is_whole(job)], study.now()
-        for job, state in exports.over(known, now=now):
-            path_of(job).unlink(missing_ok=True)
-            exports.take_back(job, state)
-            log.info("export %s is %s: its file was deleted", job.export_id, state)
+        stuck = {job.export_id for job in delete_files(known, now=now)}
+        for export_id in sorted(stuck - self.stuck):  # once, not with every step
+            log.error("export %s: its file cannot be deleted", export_id)
+        self.stuck = stuck
         for job in exports.due(known, now=now):
             if exports.claim(job, now=now):
                 self._make(job)
@@ -91,6 +92,20 @@ class Exporter:
 
     def _sign_of_life(self, job: ExportJob) -> Tick:
         return signs(job, stopping=self.stopping, clock=time.monotonic)
+
+
+def delete_files(known: Iterable[ExportJob], *, now: datetime) -> list[ExportJob]:
+    """Delete the files that nobody may have any more; those that could not be deleted are given back."""
+    stuck = []
+    for job, state in exports.over(filter(_is_whole, known), now=now):
+        try:
+            path_of(job).unlink(missing_ok=True)
+        except OSError:
+            stuck.append(job)
+            continue
+        exports.take_back(job, state)
+        log.info("export %s is %s: its file was deleted", job.export_id, state)
+    return stuck
 
 
 def signs(job: ExportJob, *, stopping: threading.Event, clock: Callable[[], float]) -> Tick:

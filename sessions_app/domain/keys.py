@@ -37,6 +37,8 @@ CALL_PREFIX: Final = "CALL#"
 REVIEW_PREFIX: Final = "REVIEW#"
 AUDIT_PREFIX: Final = "AUDIT#"
 SEAL_PREFIX: Final = "SEAL#"
+ALLOCATION_PREFIX: Final = "ALLOCATION#"
+COUNTED_PREFIX: Final = "COUNTED#"
 REASON_PREFIX: Final = "REASON#"
 REASONS: Final = "REASONS"
 
@@ -45,6 +47,7 @@ STUDENT_DIRECTORY: Final = "DIRECTORY#students"
 SCHOOL_DIRECTORY: Final = "DIRECTORY#schools"
 STUDENTS_BY_TIME: Final = "STUDENTS"
 GRADING_QUEUE: Final = "QUEUE#grading"
+ERASURES: Final = "QUEUE#erasures"
 DEAD_LETTERS: Final = "QUEUE#dead-letters"
 STATISTICS_BY_MONTH: Final = "STATS#MONTHS"
 STATISTICS_BY_DAY: Final = "STATS#DAYS"
@@ -249,7 +252,7 @@ def consent_event(at: datetime, event_id: str) -> str:
 
 def allocation(location_key: str) -> str:
     location(location_key)
-    return f"ALLOCATION#{location_key}"
+    return f"{ALLOCATION_PREFIX}{location_key}"
 
 
 def allocation_entry(at: datetime, session_id: str) -> str:
@@ -349,7 +352,7 @@ def condition_month(month_text: str, cell: Condition) -> str:
 
 def counted(cell: Condition) -> str:
     """The partition that says which sessions of which students are in a condition's statistics."""
-    return f"COUNTED#{condition(cell)}"
+    return f"{COUNTED_PREFIX}{condition(cell)}"
 
 
 def spending(scope: str, name: str) -> str:

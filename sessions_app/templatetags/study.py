@@ -51,6 +51,21 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+ERASURE_STEPS = {
+    "table": "items of the table that writers under way or other software put back",
+    "statistics": "the session's part in the statistics",
+    "web_sessions": "browsers that are bound to a session of this student",
+    "exports": "files of exports that may hold this student",
+    "lake": "the lake, which waits a minute for its reader",
+}
+
+
+@register.filter
+def erasure_step(name: str) -> str:
+    """What a step of an erasure takes away."""
+    return ERASURE_STEPS.get(name, name)
+
+
 @register.filter
 def deed(action: str) -> str:
     """What an entry of the audit log says was done."""

@@ -20,7 +20,7 @@ from .. import consent_file, paging, sites, spreadsheets, study
 from ..access import actor, allow
 from ..consent_record import ConsentRecord, NoSuchStudent
 from ..domain import audit, consent, keys
-from ..domain.models import DirectoryEntry, FormText, Student, Tombstone
+from ..domain.models import DirectoryEntry, ErasureTask, FormText, Student, Tombstone
 from ..domain.models.base import count_up_to
 from ..forms import ConsentFilter, ReviewForm
 from .away import while_away
@@ -196,7 +196,8 @@ def tombstone(student_id: str) -> Tombstone | None:
 
 def erased(request: HttpRequest, student_id: str) -> HttpResponse:
     """What stays after an erasure."""
-    return render(request, "consent/erased.html", {"tombstone": tombstone(student_id)})
+    context = {"tombstone": tombstone(student_id), "task": ErasureTask.of_student(student_id)}
+    return render(request, "consent/erased.html", context)
 
 
 def _review_form(record: ConsentRecord, sent: QueryDict | None = None) -> ReviewForm | None:

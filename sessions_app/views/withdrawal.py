@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import sites, study
 from ..access import actor, allow
@@ -21,6 +21,15 @@ from .consent import erased, nothing_shown, tell_of_view, tombstone
 
 PATIENCE = 0.2
 """Seconds between two looks at an index that lags; the eraser looks some thirty times."""
+
+
+@allow("irb", "admin")
+@never_cache
+@require_safe
+@while_away(nothing_shown)
+def erasures(request: HttpRequest) -> HttpResponse:
+    """Every erasure that is not proven yet, and what stands in its way."""
+    return render(request, "consent/erasures.html", {"tasks": erasure.open_tasks()})
 
 
 @allow("facilitator", "irb", "admin")

@@ -25,7 +25,15 @@ from sessions_app.domain import (
     starting,
 )
 from sessions_app.domain import table as tables
-from sessions_app.domain.models import AuditEntry, AuditHead, GradingTask, Item, Session, Student, Tombstone
+from sessions_app.domain.models import (
+    AuditEntry,
+    AuditHead,
+    ErasureTask,
+    GradingTask,
+    Item,
+    Student,
+    Tombstone,
+)
 from sessions_app.domain.models.audit import Unchangeable
 from sessions_app.domain.models.statistics import CountedStudent
 from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
@@ -81,13 +89,12 @@ def test_nothing_is_left_of_a_student_but_the_tombstone_and_the_log(
         rollups.apply(run.id, now=LATER)
     raw.put_item(Item={"PK": f"SESSION#{running.id}", "SK": "FOREIGN", "entity_type": "of others", "x": "y"})
 
-    counted = {run.id: models.Contribution.of_session(run.id) for run in (done.run, running)}
     tombstone = erase(student.student_id)
-    for session_id, lost in counted.items():  # what the stream tells of their removal
-        rollups.apply(session_id, now=LATER, lost=lost)
+    for run in (done.run, running):  # as the worker does
+        rollups.apply(run.id, now=LATER)
 
     needles = (student.student_id, done.run.id, running.id, str(student.student_code), SECRET_ANSWER)
-    assert left_of(everything, *needles) == {"audit_entry", "tombstone"}
+    assert left_of(everything, *needles) == {"audit_entry", "tombstone", "erasure_task"}
     assert left_of(everything, SECRET_SCHOOL) == {"school"}  # a school is no person
     assert (tombstone.state, tombstone.sessions) == ("erased", 2)
     assert tombstone.items > 15
@@ -101,9 +108,8 @@ def test_statistics_follow_by_what_the_stream_tells(table: str) -> None:
     grade_all()
     for run in (gone, stays):
         rollups.apply(run.id, now=LATER)
-    contribution = models.Contribution.of_session(gone.id)
     erase(one.student_id)
-    rollups.apply(gone.id, now=LATER, lost=contribution)
+    rollups.apply(gone.id, now=LATER)
     tallies = [t for t in Item.query(keys.counted(gone.session.condition)) if isinstance(t, CountedStudent)]
     assert [tally.student_id for tally in tallies] == [other.student_id]
     cell = recount.read(gone.session.condition, [stays.id], lambda: None)
@@ -127,7 +133,7 @@ def test_an_erasure_under_a_running_session_wins(table: str, everything: Everyth
     refusals = (ConsentNotInForce, SessionNotFound)
     assert all(other == "finished" or isinstance(other, refusals) for other in others), others
     ids = [participant.run.id for participant in participants]
-    assert left_of(everything, *ids) <= {"audit_entry"}
+    assert left_of(everything, *ids) <= {"audit_entry", "erasure_task"}
 
 
 def test_two_erasers_at_once_leave_one_tombstone_that_counts_once(table: str) -> None:
@@ -143,11 +149,11 @@ def test_an_erasure_broken_off_goes_on_where_it_was(table: str, monkeypatch: pyt
     runs = [start_beside(student, now=NOON + timedelta(minutes=n)) for n in range(3)]
     real, gone = erasure._erase_session, []
 
-    def breaks(session: Session) -> None:
+    def breaks(task: ErasureTask, session_id: str) -> None:
         if gone:
             raise ConnectionError
-        gone.append(session.session_id)
-        real(session)
+        gone.append(session_id)
+        real(task, session_id)
 
     monkeypatch.setattr(erasure, "_erase_session", breaks)
     with pytest.raises(ConnectionError):

@@ -43,6 +43,7 @@ DOORS: dict[str, set[str]] = {
     "consent_renew": {F, A},
     "withdraw": {F, I, A},
     "consent_list": {I, A},
+    "erasures": {I, A},
     "consent_export": {I, A},
     "consent_forms": {I, A},
     "consent_form_require": {I, A},

@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from analytics_app import recount, stream
+from analytics_app.erasures import Erasures
 from analytics_app.export.jobs import Exporter
 from analytics_app.lake import setting
 from analytics_app.lake.stores import LakeAway
@@ -77,6 +78,7 @@ class Command(BaseCommand):
             duties["sessions left behind"] = LeftBehind()
         stopping = threading.Event()
         duties["exports"] = Exporter(stopping)
+        duties["erasures"] = Erasures()
         if once:
             drain([duty.step for duty in duties.values()])
             return

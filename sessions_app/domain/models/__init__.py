@@ -10,6 +10,7 @@ from .conflict import AnswerConflict
 from .consent import ConsentEvent, FormText, RenewalDecision
 from .content import ContentDelivery, PreparedQuestion, SegmentTracking
 from .dead_letter import DeadLetter
+from .erasure import ErasureTask
 from .export import ExportJob
 from .grading import GradingTask
 from .intervention import Intervention, Question
@@ -46,6 +47,7 @@ __all__ = [
     "DeadLetter",
     "DirectoryEntry",
     "DutyState",
+    "ErasureTask",
     "ExportJob",
     "FormRecord",
     "FormText",

@@ -126,8 +126,7 @@ class AuditEntry(AppendOnly, Item, discriminator="audit_entry"):
 
     @property
     def reason_key(self) -> tuple[str, str]:
-        partition = keys.student(self.student_id) if self.student_id else keys.REASONS
-        return partition, keys.reason(self.SK)
+        return self.GSI2PK or keys.REASONS, keys.reason(self.SK)
 
     @classmethod
     def new_entry(cls, *, entry_id: str, at: datetime, action: str, **attributes: Any) -> AuditEntry:

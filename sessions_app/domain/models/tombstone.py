@@ -3,7 +3,8 @@
 PK TOMBSTONES  SK <student id>
 
 The id was random and leads nowhere once the data are gone. `exports` names the files that may still hold
-copies and are to be destroyed.
+copies and are to be destroyed. `proved_at` is when every place had been looked up again, in the table and
+outside of it, and nothing was found.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Tombstone(Item, discriminator="tombstone"):
     sessions = Count()
     items = Count()
     exports = TextList()
+    sealed_reasons = Count(null=True)
+    proved_at = Timestamp(null=True)
 
     @classmethod
     def new(cls, *, student_id: str, by: str, asked_at: datetime) -> Tombstone:
