@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions_app import study
-from sessions_app.domain import calls, keys
+from sessions_app.domain import calls, ending, keys
 from sessions_app.domain.models import AuditEntry, AuditReason, Item, OpenCall
 from sessions_app.domain.run import Run
+from tests.domain.cast import FACILITATOR
 from tests.journeys.bot import Bot, Page, answers_to
 from tests.journeys.cast import advance, at, brought_to, signed_in, started
 
@@ -96,6 +97,15 @@ def test_a_second_text_that_is_kept_beside_the_first_calls_too(bot: Bot) -> None
     assert signs_of(run) == ["harm"]
 
 
+def test_an_answer_that_came_after_a_stop_and_is_kept_for_staff_calls_too(bot: Bot) -> None:
+    run = at_question()
+    asked = bot.open(f"{at(run)}questions-1/1/")
+    ending.stop(Run.load(run.id), by=FACILITATOR, now=study.now(), reason="a fire drill")
+    bot.post(asked, answer=SECRET)
+    assert Run.load(run.id).session.state == "stopped"
+    assert signs_of(run) == ["harm"]
+
+
 def test_the_survey_is_checked_and_its_call_outlives_the_session(bot: Bot) -> None:
     run = brought_to(started("L4-I1-S"), "survey")
     asked = bot.open(f"{at(run)}survey/")
@@ -148,8 +158,8 @@ def test_a_student_stops_without_staff_and_may_say_why(bot: Bot, reason: str, wo
     run = started("L4-I1-S")
     stopped = bot.client.post(reverse("run_stop", args=[run.id]), {"reason": reason})
     assert stopped["Location"] == reverse("run_done", args=[run.id])
-    assert not Run.load(run.id).is_open
-    assert "What was answered so far is saved" in page(bot.client, stopped["Location"])
+    assert Run.load(run.id).session.state == "stopped"
+    assert "is saved" in page(bot.client, stopped["Location"])
     again = bot.client.post(reverse("run_stop", args=[run.id]), {"reason": "nonsense"})
     assert again.status_code == 302
     assert stop_entry(run) == ("participant", words)
