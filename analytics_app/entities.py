@@ -550,7 +550,7 @@ LEFT_OUT: Final = frozenset(
             "renewal_decision",
         ),
         *("spending", "tutor_health", "question_making", "export_job", "erasure_task"),
-        *("dead_letter", "worker_heartbeat"),
+        *("dead_letter", "worker_heartbeat", "study_settings"),
     }
 )
 

@@ -51,6 +51,7 @@ def check_session(request: HttpRequest, session: Session) -> None:
     """Raises Http404."""
     limit = limit_of(request)
     if limit is not None and not limit.lets_see_session(session):
+        auditing.denied(request)
         raise Http404("no such session")
 
 
@@ -62,6 +63,7 @@ def may_see_student(request: HttpRequest, student: Student) -> bool:
 def check_student(request: HttpRequest, student: Student) -> None:
     """Raises Http404."""
     if not may_see_student(request, student):
+        auditing.denied(request)
         raise Http404("no such student")
 
 

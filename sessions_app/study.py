@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core import checks
 
-from .domain import consent, content, spending
+from .domain import consent, content, spending, study_settings
 from .domain.models import Student
 from .domain.onboarding import Ages
 from .domain.tutor import DEFAULT_PRICES, Tutor
@@ -20,6 +20,30 @@ from .domain.tutor.guarded import GuardedTutor
 from .domain.tutor.scripted import ScriptedTutor
 
 chance = random.SystemRandom()
+
+AUDITED_SETTINGS = (
+    "STUDY_TIME_ZONE",
+    "MINIMUM_AGE",
+    "MAXIMUM_AGE",
+    "ALLOW_OUTSIDE_AGES",
+    "RETENTION_UNTIL",
+    "ABANDON_AFTER_HOURS",
+    "JOIN_HOURS",
+    "EXPORT_UNREVIEWED",
+    "EXPORT_HOURS",
+    "TUTOR_MODEL",
+    "GRADER_MODEL",
+    "SPEND_CAP_STUDENT",
+    "SPEND_CAP_SESSION",
+    "SPEND_CAP_DAY",
+    "AXES_FAILURE_LIMIT",
+    "AXES_COOLOFF_TIME",
+    "REQUIRE_MFA",
+    "IDLE_MINUTES",
+    "IDLE_MINUTES_FACILITATOR",
+    "TRUSTED_PROXIES",
+)
+"""Settings that decide what the study does and who gets in. No key, password or address is among them."""
 
 
 @cache
@@ -100,3 +124,15 @@ def now() -> datetime:
 def zone() -> ZoneInfo:
     """The zone in which staff see times."""
     return ZoneInfo(settings.STUDY_TIME_ZONE)
+
+
+def settings_in_force() -> dict[str, str]:
+    """The audited settings, the content package and the consent forms, as the audit log records changes."""
+    forms = {
+        f"{study_settings.FORM_PREFIX}{form.kind}": f"version {form.version}, SHA-256 {form.sha256}"
+        for form in package().forms
+    }
+    values = {name: str(getattr(settings, name)) for name in AUDITED_SETTINGS}
+    content_version = f"{settings.CONTENT_PACKAGE.name}, {package().content_version}"
+    tutor_used = "Claude" if settings.ANTHROPIC_API_KEY else "scripted"
+    return {**values, **forms, "CONTENT_PACKAGE": content_version, "tutor": tutor_used}

@@ -4,7 +4,9 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.views.defaults import permission_denied
 
+from sessions_app import auditing
 from socratic_site.security import UploadRefused
 
 TOO_LARGE = "What was sent is too large, and nothing of it was stored. Make it shorter, then send it again."
@@ -20,6 +22,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return JsonResponse(told | {"message": TOO_LARGE if large else UNREADABLE}, status=status)
     context = {"file": isinstance(exception, UploadRefused), "large": large}
     return render(request, "400.html", context, status=status)
+
+
+def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    auditing.denied(request)
+    return permission_denied(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

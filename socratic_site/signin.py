@@ -13,6 +13,7 @@ from django.contrib import auth, messages
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -24,7 +25,7 @@ from django.views.decorators.http import require_http_methods
 
 from sessions_app import qr
 from sessions_app.access import actor_of, public
-from sessions_app.auditing import tell
+from sessions_app.auditing import failure, tell
 from socratic_site import second_factor, session_life
 
 PENDING = "pending"
@@ -50,6 +51,15 @@ class SignIn(LoginView):
         url: str = super().get_redirect_url()
         return "" if url.startswith(reverse("login")) else url
 
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        tried = form.has_error(NON_FIELD_ERRORS)  # not where a field was left empty
+        locked = getattr(self.request, "axes_locked_out", False) and not _begins_lock(self.request)
+        if tried and not locked:
+            name = form.cleaned_data["username"]
+            known = User.objects.filter(username=name).exists()
+            failure(self.request, "sign_in.failed", account=name if known else None, factor="password")
+        return super().form_invalid(form)
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         user, following = cast(User, form.get_user()), self.get_success_url()
         if not second_factor.needed(user):
@@ -58,6 +68,11 @@ class SignIn(LoginView):
         self.request.session.flush()
         self.request.session[PENDING] = _pending(user)
         return redirect(f"{reverse('second_factor')}?{urlencode({'next': following})}")
+
+
+def _begins_lock(request: HttpRequest) -> bool:
+    """Whether this very try is the one that locks; later ones are refused unseen, and not written."""
+    return getattr(request, "axes_failures_since_start", None) is not None
 
 
 class SignOut(LogoutView):
@@ -125,6 +140,7 @@ def _ask_for_code(request: HttpRequest, user: User) -> HttpResponse:
     except second_factor.Wait as wait:
         return _show_code_page(request, status=429, until=wait.until)
     except second_factor.WrongCode:
+        failure(request, "sign_in.failed", account=user.username, factor="code")
         return _show_code_page(request, status=422, wrong=True)
     enter(request, user, device=device)
     _say_how_many_are_left(request, user, code)
@@ -158,6 +174,7 @@ def _set_up(request: HttpRequest, user: User) -> HttpResponse:
     except second_factor.AlreadyEnrolled:
         return _show_code_page(request)
     except second_factor.WrongCode:
+        failure(request, "sign_in.failed", account=user.username, factor="code of a new device")
         return _show_set_up(request, user, status=422, wrong=True)
     return render(request, "registration/recovery_codes.html", {"codes": codes, "next": following(request)})
 

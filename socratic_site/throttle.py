@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
 
-from sessions_app.auditing import tell_if_possible
+from sessions_app.auditing import network_of, tell_if_possible
 from sessions_app.domain.audit import SYSTEM
 
 
@@ -41,7 +41,8 @@ def locked_out(request: HttpRequest, response: HttpResponse | None, credentials:
     if request.axes_failures_since_start is not None:  # type: ignore[attr-defined]
         known = User.objects.filter(username=username).exists()
         # What was typed as an unknown name may well be a password.
-        tell_if_possible("lockout", by=SYSTEM, subject=username if known else "an unknown account")
+        subject = username if known else "an unknown account"
+        tell_if_possible("lockout", by=SYSTEM, subject=subject, new={"network": network_of(request)})
     following = request.POST.get("next", "")
     back = f"{request.path}?{urlencode({'next': following})}" if following else request.path
     context = {"until": _until(request, username), "back": back}

@@ -5,6 +5,7 @@ from sessions_app.access import public
 from socratic_site import health, session_life, signin
 
 handler400 = "socratic_site.errors.bad_request"
+handler403 = "socratic_site.errors.denied"
 handler500 = "socratic_site.errors.server_error"
 
 urlpatterns = [

@@ -10,7 +10,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 from pynamodb.exceptions import PynamoDBException
 
-from sessions_app import paging, study
+from sessions_app import auditing, paging, study
 from sessions_app.access import actor, allow
 from sessions_app.domain import audit, keys
 from sessions_app.domain.models import Session
@@ -51,6 +51,8 @@ def chart(request: HttpRequest, name: str, form: str) -> HttpResponse:
         return _told(str(fault), 422)
     version = pictures.version_of(rows)
     etag = f'"{"-".join((name, version, form, *look.values()))}"'
+    if name == "student_sessions" and asked != version:  # else it is part of a page, which was audited
+        auditing.look(request, "chart.view", student_id=str(request.GET["student"]))
     response = get_conditional_response(request, etag=etag)
     if response is None or response.status_code != 304:
         if form == "csv" and not _is_told(request, name):

@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from sessions_app import paging, study
+from sessions_app import auditing, paging, study
 from sessions_app.access import allow
 from sessions_app.domain import keys, spending, worker_status
 from sessions_app.domain.models import Session, Student
@@ -336,12 +336,14 @@ def student(request: HttpRequest, student_id: str) -> HttpResponse:
         return render(request, "bad_link.html", status=400)
     found = individuals.scored(item for item in page.items if isinstance(item, Session))
     query = urlencode({"student": student_id, **({"cursor": cursor} if cursor else {})})
+    code = found[0].session.student_code if found else _code(student_id)
+    auditing.look(request, "chart.view", student_id=student_id)
     return _show(
         request,
         "dashboard_student",
         None,
         student_id=student_id,
-        code=found[0].session.student_code if found else _code(student_id),
+        code=code,
         page=page,
         found=found,
         has_scores=any(one.baseline is not None for one in found),

@@ -21,7 +21,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from sessions_app import paging, study
+from sessions_app import auditing, paging, study
 from sessions_app.access import actor, allow
 from sessions_app.domain import review
 from sessions_app.domain.content import Package
@@ -310,6 +310,13 @@ def _page(
         **(_talk(found) if found.kind == "dialogue" else {}),
         **({} if is_open else _revealed(found)),
     }
+    auditing.look(
+        request,
+        "grading.view",
+        session_id=found.run.id,
+        student_id=found.run.session.student_id,
+        subject=f"{found.what}, {found.question}",
+    )
     return render(request, "grading/answer.html", context, status=status)
 
 

@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from sessions_app import context
+from sessions_app import auditing, context
 from sessions_app.access import allow, policy_of
 from sessions_app.domain import keys
 from sessions_app.paging import BadCursor
@@ -34,6 +34,10 @@ from ..stored import Raw
 OTHER = "other"
 """Stands in addresses for entities that are not declared; only an administrator opens them."""
 CONSENT_RECORDS = ("student_profile", "consent_event")
+LISTS_WITH_ANSWERS = ("answer_conflict",)
+PERSONAL = keys.SESSION_PREFIX
+LONGEST_KEY_AUDITED = 300
+POSITION = ("gps_data.latitude", "gps_data.longitude")
 UPDATED = (
     "metadata.updated_at",
     "updated_at",
@@ -224,6 +228,9 @@ def _page(request: HttpRequest, entity: Entity, source: Source, told: dict[str, 
     if entity.name in CONSENT_RECORDS:
         for student_id in sorted({stored.text_at(item, "student_id") or "" for item in page.items}):
             tell_of_view(request, student_id, f"records, list of {entity.name}")
+    elif entity.name in LISTS_WITH_ANSWERS:
+        for session_id in sorted({stored.text_at(item, "session_id") or "" for item in page.items}):
+            auditing.look(request, "record.view", session_id=session_id, subject=f"list of {entity.name}")
     hidden = hidden_from(context.roles_of(request), entity.roles)
     headings = shown.headings(entity.name, entity.columns, hidden)
     rows = [_row(request, entity, headings, shown.visible(item, hidden)[0]) for item in page.items]
@@ -299,7 +306,29 @@ def item(request: HttpRequest, name: str) -> HttpResponse:
         return redirect(url)
     if actual in CONSENT_RECORDS:
         tell_of_view(request, stored.text_at(found, "student_id") or "", f"records, {actual}")
+    else:
+        _audit_look(request, found)
     return render(request, "records/item.html", _told(request, found, BY_NAME.get(actual)))
+
+
+def _audit_look(request: HttpRequest, found: Raw) -> None:
+    """Before an item about a person is shown. Raises NotTold."""
+    pk, actual = found["PK"]["S"], stored.entity_of(found)
+    session_id, student_id = (stored.text_at(found, name) for name in ("session_id", "student_id"))
+    entity = BY_NAME.get(actual)
+    if entity and not pk.startswith(PERSONAL) and not session_id and not student_id:
+        return
+    roles = context.roles_of(request)
+    kept, _ = shown.visible(found, hidden_from(roles, entity.roles if entity else frozenset({"admin"})))
+    has_position = any(stored.value_at(kept, path) for path in POSITION)
+    auditing.look(
+        request,
+        "position.view" if has_position else "record.view",
+        session_id=session_id,
+        student_id=student_id,
+        subject=actual or OTHER,
+        new={"key": f"{pk} {found['SK']['S']}"[:LONGEST_KEY_AUDITED]},
+    )
 
 
 def _told(request: HttpRequest, found: Raw, entity: Entity | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from pynamodb.exceptions import UpdateError
 
 from . import audit, keys
-from .audit import Actor
+from .audit import PARTICIPANT, Actor
 from .models import Browser, Item, ParticipantLink, Session
 from .models.transaction import Refused, Transaction
 from .run import Run, SessionClosed, commit
@@ -200,6 +200,7 @@ def join(run: Run, link: ParticipantLink, *, browser_id: str, now: datetime) -> 
     unrevoked = ParticipantLink.PK.exists() & ParticipantLink.revoked_at.does_not_exist()
     transaction.check("link", ParticipantLink, link.PK, link.SK, unrevoked)
     transaction.create("browser", browser)
+    _note(transaction, "device.join", run.id, run.session.student_id, PARTICIPANT, now)
     try:
         commit(transaction)
     except Refused:

@@ -17,7 +17,7 @@ from typing import Any
 from pynamodb.exceptions import PynamoDBException
 
 from . import audit, keys, safeguarding
-from .audit import Actor
+from .audit import PARTICIPANT, Actor
 from .models import Call, OpenCall, Session
 from .models.call import HELP as HELP
 from .models.call import LONGEST_NOTE
@@ -50,7 +50,7 @@ def send_note(run: Run, *, text: str, by: Actor, now: datetime) -> Call:
         raise BadNote(f"This is too long: at most {LONGEST_NOTE} characters fit.")
     if sum(call.kind == NOTE for call in run.calls) >= MOST_NOTES:
         raise BadNote(f"{MOST_NOTES} notes were sent already. Please speak with the participant.")
-    return _stored(run, NOTE, text=text, by=by.name, now=now)
+    return _stored(run, NOTE, text=text, by=by, now=now)
 
 
 def ask_for_help(run: Run, *, now: datetime) -> Call:
@@ -63,7 +63,7 @@ def ask_for_help(run: Run, *, now: datetime) -> Call:
 
 def call_office(run: Run, *, by: Actor, now: datetime) -> Call:
     """Staff in the session need other staff. Raises as `ask_for_help`."""
-    return open_call(run.calls, OFFICE) or _stored(run, OFFICE, text=None, by=by.name, now=now)
+    return open_call(run.calls, OFFICE) or _stored(run, OFFICE, text=None, by=by, now=now)
 
 
 def check_answer(run: Run, texts: Iterable[str], *, step: str, now: datetime) -> Call | None:
@@ -166,7 +166,7 @@ def unread(calls: Iterable[Call]) -> list[Call]:
     return [call for call in calls if call.kind == NOTE and call.is_open]
 
 
-def _stored(run: Run, kind: str, *, text: str | None, by: str | None, now: datetime) -> Call:
+def _stored(run: Run, kind: str, *, text: str | None, by: Actor | None, now: datetime) -> Call:
     if not run.is_open:
         raise SessionClosed(str(run.session.state))
     call_id = uuid.uuid4().hex
@@ -178,16 +178,19 @@ def _stored(run: Run, kind: str, *, text: str | None, by: str | None, now: datet
         kind=kind,
         text=text,
         at=now,
-        by=by,
+        by=by.name if by else None,
     )
     transaction = run.writing()
     transaction.create("call", call)
+    _audit(transaction, "note.send" if kind == NOTE else "call.make", call, run.session.student_id, by, now)
     commit(transaction)
     run.calls.append(call)
     return call
 
 
-def answer(calls: Iterable[Call], *, call_id: str, by: Actor | None, now: datetime) -> None:
+def answer(
+    calls: Iterable[Call], *, call_id: str, by: Actor | None, now: datetime, student_id: str | None = None
+) -> None:
     """A note was read (`by` nobody of staff), or somebody sees to a call. Answering twice changes nothing.
 
     Raises CallNotFound, Busy.
@@ -202,5 +205,27 @@ def answer(calls: Iterable[Call], *, call_id: str, by: Actor | None, now: dateti
     if call.kind == SAFEGUARDING:
         pointer = keys.open_call(call.session_id, call.call_id)
         transaction.delete("open", OpenCall(PK=keys.SAFEGUARDING_QUEUE, SK=pointer))
+    action = "note.read" if call.kind == NOTE else "call.answer"
+    _audit(transaction, action, call, student_id, by, now)
     with suppress(Refused):  # somebody was faster
         transaction.commit()
+
+
+def _audit(
+    transaction: Transaction,
+    action: str,
+    call: Call,
+    student_id: str | None,
+    by: Actor | None,
+    now: datetime,
+) -> None:
+    """That it happened, without its words."""
+    audit.note(
+        transaction,
+        action,
+        by=by or PARTICIPANT,
+        now=now,
+        session_id=call.session_id,
+        student_id=student_id,
+        new={"kind": call.kind},
+    )

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from pynamodb.exceptions import PynamoDBException
 
-from .. import audit_log, paging, spreadsheets, study
+from .. import audit_log, auditing, paging, spreadsheets, study
 from ..access import actor, allow, roles_of
 from ..domain import audit, seals
 
@@ -34,6 +34,7 @@ def index(request: HttpRequest) -> HttpResponse:
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
     rows = audit_log.rows(page.items, roles_of(request.user))
+    auditing.look(request, "audit.view", new=sought.told)  # after the page is read, which so does not hold it
     more = {"page": page, "rows": rows, "query": urlencode(sought.told), "sought": sought.told}
     return render(request, "audit/index.html", {**context, **more, "beyond_first": "cursor" in request.GET})
 

@@ -75,7 +75,13 @@ def read(request: HttpRequest, session_id: str) -> HttpResponse:
     run = load(request, session_id)
     try:
         of_participant = calls.unread(run.calls)
-        calls.answer(of_participant, call_id=request.POST.get("call", ""), by=None, now=study.now())
+        calls.answer(
+            of_participant,
+            call_id=request.POST.get("call", ""),
+            by=None,
+            now=study.now(),
+            student_id=run.session.student_id,
+        )
     except calls.CallNotFound:
         pass  # put away before
     return _back(request, run)
@@ -172,7 +178,13 @@ def answer(request: HttpRequest, session_id: str) -> HttpResponse:
     run = load(request, session_id)
     waiting = [call for call in run.calls if call.kind != calls.NOTE]
     try:
-        calls.answer(waiting, call_id=request.POST.get("call", ""), by=actor(request), now=study.now())
+        calls.answer(
+            waiting,
+            call_id=request.POST.get("call", ""),
+            by=actor(request),
+            now=study.now(),
+            student_id=run.session.student_id,
+        )
     except calls.CallNotFound:
         raise Http404("no such call") from None
     except (Busy, PynamoDBException):

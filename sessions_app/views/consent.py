@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from .. import consent_file, paging, sites, spreadsheets, study
+from .. import auditing, consent_file, paging, sites, spreadsheets, study
 from ..access import actor, allow
 from ..consent_record import ConsentRecord, NoSuchStudent
 from ..domain import audit, consent, keys
@@ -70,6 +70,7 @@ def index(request: HttpRequest) -> HttpResponse:
         context["query"] = _query(tab, sought)
         context["beyond_first"] = "cursor" in request.GET
         context["by_code"] = bool(sought["code"])
+        auditing.look(request, "consent.list", new={"list": "by code" if sought["code"] else tab, **sought})
     return render(request, "consent/index.html", context)
 
 

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from pynamodb.exceptions import PynamoDBException
 
-from .. import confinement, study
+from .. import auditing, confinement, study
 from ..access import actor, actor_of, allow
 from ..confinement import Confinement
 from ..domain import browsers
@@ -175,6 +175,8 @@ def _is_given(request: HttpRequest, bound: Confinement, staff: User, form: forms
         form.add_error(field, TOO_SOON)
     else:
         if not right:
+            about = {"session_id": bound.session_id, "student_id": bound.student_id}
+            auditing.failure(request, "take_back.failed", account=staff.get_username(), factor=field, **about)
             form.add_error(field, WRONG)
         return right
     return False

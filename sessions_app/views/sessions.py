@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from pynamodb.exceptions import PynamoDBException
 
-from .. import paging, sites, story, study, transcript
+from .. import auditing, paging, sites, story, study, transcript
 from ..access import actor, allow
 from ..domain import ending, keys, open_session
 from ..domain.models import DirectoryEntry, Item, Session
@@ -197,6 +197,7 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
         "reopen_form": ReopenForm(),
         **bound,
     }
+    auditing.look(request, "transcript.view", session_id=run.id, student_id=run.session.student_id)
     return render(request, "sessions/show.html", context, status=status)
 
 

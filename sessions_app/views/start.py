@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from pynamodb.exceptions import PynamoDBException
 
-from .. import qr, sites, story, study
+from .. import auditing, qr, sites, story, study
 from ..access import actor, allow, roles_of
 from ..domain import consent, keys, location, open_session, starting
 from ..domain.content import Location
@@ -334,6 +334,7 @@ def place_code(request: HttpRequest) -> HttpResponse:
     if place is None:
         raise Http404("this place is not checked by a code")
     now = study.now()
+    auditing.look(request, "place_code.show", subject=place.key)
     code = location.place_code(place.key, secret=settings.SECRET_KEY, now=now)
     # Behind the #, so that the code never reaches a server's log.
     url = request.build_absolute_uri(reverse("session_new")) + f"#place-code={code}"

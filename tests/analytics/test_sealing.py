@@ -44,8 +44,8 @@ def test_after_a_cohort_and_the_worker_every_entry_is_sealed_and_the_log_verifie
     call_command("simulate", students=3, seed=7, verbosity=0, stdout=io.StringIO())
     call_command("run_worker", once=True)
     told = verified()
-    assert "6 entries, 0 of them not sealed" in told  # three enrolments, three starts
-    assert "head 6:" in told
+    assert "8 entries, 0 of them not sealed" in told  # three enrolments, three starts, settings and forms
+    assert "head 8:" in told
     assert "No fault" in told
 
 

@@ -66,7 +66,10 @@ def test_each_list_has_its_students_and_its_count(client: Client, requests_made:
     )
     requests_made.clear()
     page = client.get("/consent/")
-    assert requests_made == ["Query"] * 10  # the schools, eight counts, and the list
+    assert requests_made == [
+        *["Query"] * 10,
+        "PutItem",
+    ]  # the schools, eight counts, the list, the audit entry
     assert codes(page) == [waiting.student_code]
     assert counts(page) == {
         "awaiting": "1",

@@ -105,6 +105,15 @@ def test_a_link_takes_a_participant_through_the_session(
             assert word not in page.html, page.path
 
 
+def test_a_device_that_joins_is_audited_and_an_opened_page_is_not(
+    facilitator: Client, link: str, run: Run
+) -> None:
+    Client().get(link)
+    assert "device.join" not in audited(run)
+    Client().post(link)
+    assert audited(run).count("device.join") == 1
+
+
 def test_the_token_is_kept_and_told_nowhere(
     link: str, run: Run, phone: Client, dynamodb: Any, table: str
 ) -> None:

@@ -226,6 +226,18 @@ def test_the_pin_takes_it_back(tablet: Client, run: Run) -> None:
     }
 
 
+def test_a_wrong_pin_or_password_is_audited_without_it(tablet: Client, run: Run) -> None:
+    take_back(tablet, run, pin="0815")
+    take_back(tablet, run, password="some wrong password")
+    found = [e for e in AuditEntry.about_student(run.session.student_id) if isinstance(e, AuditEntry)]
+    failed = [entry for entry in found if entry.action == "take_back.failed"]
+    assert sorted(entry.new["factor"] for entry in failed) == ["password", "pin"]
+    assert {(entry.by, entry.subject, entry.session_id) for entry in failed} == {
+        ("system", "a-facilitator", run.id)
+    }
+    assert not {"0815", "some wrong password"} & {text for entry in failed for text in entry.new.values()}
+
+
 def test_the_password_takes_it_back_and_no_other_accounts(tablet: Client, run: Run) -> None:
     staff.ensure_account(username="somebody", role="admin", password="another password here")
     assert take_back(tablet, run, password="another password here").status_code == 422

@@ -68,7 +68,7 @@ def test_a_session_is_shown_at_every_stage(client: Client, slug: str, requests_m
     response = client.get(f"/sessions/{run.id}/")
     page = text(response)
     assert response.status_code == 200
-    assert requests_made == ["Query"]
+    assert requests_made == ["Query", "PutItem"]  # the session, and the audit entry
     assert "Not reached yet: the session is running." in page
     assert f'href="/run/{run.id}/"' in page
     assert page.count('<li class="now">') == 1

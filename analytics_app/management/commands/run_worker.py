@@ -25,7 +25,7 @@ from analytics_app.lake import setting
 from analytics_app.lake.stores import LakeAway
 from analytics_app.lake.writing import Lake
 from sessions_app import staff, study
-from sessions_app.domain import abandoned, dead_letters, grading, keys, table
+from sessions_app.domain import abandoned, dead_letters, grading, keys, study_settings, table
 from sessions_app.domain.models import DutyState, GradingTask, Session, WorkerHeartbeat
 
 log = logging.getLogger("worker")
@@ -67,7 +67,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, no_stream: bool, **options: Any) -> None:
         staff.refuse_demo_accounts()
-        duties: dict[str, Duty] = {"grading": Grader()}
+        duties: dict[str, Duty] = {"grading": Grader(), "settings": Settings()}
         if not no_stream:
             duties["statistics"] = Statistics()
             duties["sweep"] = Sweep()
@@ -243,6 +243,23 @@ class Grader:
         self.resting[task.SK] = (times, study.now() + wait)
         if times >= TRIES_BEFORE_LETTER:
             dead_letters.write("grading", task.PK, task.SK, error, now=study.now(), may_retry=False)
+
+
+class Settings:
+    """Once after the start: what the study runs with is in the audit log where it changed."""
+
+    def __init__(self) -> None:
+        self.is_recorded = False
+
+    def step(self) -> bool:
+        """Whether anything had changed."""
+        if self.is_recorded:
+            return False
+        changed = study_settings.record_changes(study.settings_in_force(), now=study.now())
+        self.is_recorded = True
+        if changed:
+            log.info("recorded changed settings: %s", ", ".join(changed))
+        return bool(changed)
 
 
 class LeftBehind:

@@ -23,7 +23,7 @@ from .student import DirectoryEntry, FormRecord, School, Student
 from .survey import PostSurvey
 from .tombstone import Tombstone
 from .verification import LocationVerification
-from .worker import DutyState, ShardCheckpoint, WorkerHeartbeat
+from .worker import DutyState, ShardCheckpoint, StudySettings, WorkerHeartbeat
 
 __all__ = [
     "AllocationEntry",
@@ -72,6 +72,7 @@ __all__ = [
     "ShardCheckpoint",
     "Spending",
     "Student",
+    "StudySettings",
     "Tombstone",
     "TutorHealth",
     "WorkerHeartbeat",

@@ -31,6 +31,7 @@ ACTIONS = (
     "safeguarding.call",
     "student.enrol",
     "student.erase",
+    "consent.list",
     "consent.view",
     "consent.review",
     "consent.renew",
@@ -43,9 +44,23 @@ ACTIONS = (
     "session.reopen",
     "session.hand_over",
     "session.take_back",
+    "take_back.failed",
+    "transcript.view",
     "link.create",
     "link.revoke",
+    "device.join",
+    "place_code.show",
+    "note.send",
+    "note.read",
+    "call.make",
+    "call.answer",
     "score.give",
+    "grading.view",
+    "chart.view",
+    "record.view",
+    "position.view",
+    "audit.view",
+    "access.denied",
     "export",
     "export.ask",
     "sign_in",
@@ -130,12 +145,12 @@ class AuditEntry(AppendOnly, Item, discriminator="audit_entry"):
 
     @classmethod
     def new_entry(cls, *, entry_id: str, at: datetime, action: str, **attributes: Any) -> AuditEntry:
-        student_id = attributes.get("student_id")
+        by_student = _key_of_student(attributes.get("student_id"))
         return cls(
             PK=keys.audit_day(at.date()),
             SK=keys.audit_entry(at, entry_id),
-            GSI2PK=keys.student(student_id) if student_id else None,
-            GSI2SK=keys.audit_of_student(at) if student_id else None,
+            GSI2PK=by_student,
+            GSI2SK=keys.audit_of_student(at) if by_student else None,
             GSI4PK=keys.EXPORTS if action == "export" else None,
             GSI4SK=keys.stamp(at) if action == "export" else None,
             entry_id=entry_id,
@@ -196,6 +211,14 @@ class AuditReason(Item, discriminator="audit_reason"):
 
     def digest(self) -> str:
         return hashlib.sha256(f"{self.salt}:{self.entry_id}:{self.reason}".encode()).hexdigest()
+
+
+def _key_of_student(student_id: str | None) -> str | None:
+    """None also for an id of another client that no key can hold: its item is still looked at."""
+    try:
+        return keys.student(student_id) if student_id else None
+    except keys.BadKey:
+        return None
 
 
 class AuditSeal(AppendOnly, Item, discriminator="audit_seal"):

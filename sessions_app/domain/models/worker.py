@@ -2,13 +2,16 @@
 
 Checkpoint  PK WORKER#<name>       SK SHARD#<shard id>
 Heartbeat   PK WORKER#heartbeats   SK PROCESS#<machine>-<process id>
+Settings    PK WORKER#settings     SK CURRENT
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from .. import keys
+from .audit import Facts
 from .base import Flag, Item, ListOf, Map, Text, Timestamp
 
 
@@ -62,3 +65,21 @@ class WorkerHeartbeat(Item, discriminator="worker_heartbeat"):
     def all(cls) -> list[WorkerHeartbeat]:
         found = Item.query(keys.HEARTBEATS)
         return [item for item in found if isinstance(item, WorkerHeartbeat)]
+
+
+class StudySettings(Item, discriminator="study_settings"):
+    """The settings and forms that the study ran with when a worker last started."""
+
+    values_in_force = Facts()
+    updated_at = Timestamp()
+
+    @classmethod
+    def new(cls, values: Mapping[str, str], now: datetime) -> StudySettings:
+        return cls(PK=keys.worker("settings"), SK=keys.CURRENT, values_in_force=dict(values), updated_at=now)
+
+    @classmethod
+    def current(cls) -> StudySettings | None:
+        try:
+            return cls.get(keys.worker("settings"), keys.CURRENT, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
