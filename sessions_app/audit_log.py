@@ -46,6 +46,8 @@ WORDS = {
     "session.start": "started a session",
     "session.stop": "stopped a session",
     "session.reopen": "reopened a session",
+    "session.void": "marked a session void",
+    "session.unvoid": "removed the void mark of a session",
     "session.hand_over": "handed the tablet over",
     "session.take_back": "took the tablet back",
     "take_back.failed": "failed to take the tablet back",

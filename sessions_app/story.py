@@ -33,6 +33,7 @@ FLAG_MEANINGS = {
     "duplicate": "A part is stored more than once. The first complete one counts; the others are shown.",
     "naive_timestamp": "A timestamp was stored without a time zone. It is read as UTC.",
     "clock_skew": "A device claimed that an answer had waited for longer than the session is old.",
+    "void": "The session's data cannot be used. No statistic, analysis or export counts it.",
 }
 METHODS = {
     "GPS": "GPS",

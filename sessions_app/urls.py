@@ -17,6 +17,7 @@ from .views import (
     staff_sites,
     start,
     students,
+    voiding,
     withdrawal,
 )
 
@@ -43,6 +44,8 @@ urlpatterns = [
     path("sessions/<slug:session_id>/", sessions.show, name="session"),
     path("sessions/<slug:session_id>/stop/", sessions.stop, name="session_stop"),
     path("sessions/<slug:session_id>/reopen/", sessions.reopen, name="session_reopen"),
+    path("sessions/<slug:session_id>/void/", voiding.void, name="session_void"),
+    path("sessions/<slug:session_id>/unvoid/", voiding.unvoid, name="session_unvoid"),
     path("sessions/<slug:session_id>/hand-over/", handover.hand_over, name="session_hand_over"),
     path("sessions/<slug:session_id>/link/", join.make, name="session_link"),
     path("sessions/<slug:session_id>/link/revoke/", join.revoke, name="session_link_revoke"),

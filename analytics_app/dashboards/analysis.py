@@ -50,10 +50,11 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """`uncounted` sessions are not in the statistics yet, and so not in the frame."""
+    """`uncounted` sessions are not in the statistics yet, and so not in the frame; `void` ones never are."""
 
     sessions: pd.DataFrame
     uncounted: int
+    void: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Sizes:
 class Outcome:
     analysis: ancova.Analysis
     uncounted: int
+    void: int
     pairs: tuple[tuple[float, float], ...]
     sizes: tuple[Sizes, ...]
 
@@ -113,7 +115,8 @@ def _outcome(read: Read, with_flagged: bool, with_simulated: bool) -> Outcome:
     analysed = ancova.eligible(read.sessions, **options).sessions
     scores = (analysed[name].astype(float) for name in ("baseline_score", "final_score"))
     pairs = tuple(zip(*scores, strict=True))
-    return Outcome(ancova.analyse(read.sessions, **options), read.uncounted, pairs, _sizes(analysed))
+    analysis = ancova.analyse(read.sessions, **options)
+    return Outcome(analysis, read.uncounted, read.void, pairs, _sizes(analysed))
 
 
 def _sizes(analysed: pd.DataFrame) -> tuple[Sizes, ...]:
@@ -144,13 +147,15 @@ def sessions(months: Months, version: str) -> Read:
 
 def _read(months: Months) -> Read:
     span = Span.of(aggregates.first_day(months.first), aggregates.last_day(months.last))
-    rows, met = [], 0
+    rows, met, void = [], 0, 0
     for condition in keys.CONDITIONS:
         found = list(queries.sessions_of_condition(condition, span))
-        met += len(found)
-        rows += _rows(found)
+        counting = [session for session in found if not session.is_void]
+        met += len(counting)
+        void += len(found) - len(counting)
+        rows += _rows(counting)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return Read(frame, met - len(rows))
+    return Read(frame, met - len(rows), void)
 
 
 def _rows(found: list[Session]) -> list[dict[str, Any]]:

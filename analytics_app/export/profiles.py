@@ -40,6 +40,11 @@ LEFT_OUT: Final[Mapping[str, frozenset[str]]] = {
 }
 INSIDE_THE_STUDY: Final = frozenset({"not_shared", "needs_reconsent", "returned", "unreviewed"})
 """Reasons that keep data from others, not from the study itself, for which a full export is."""
+VOID_REASONS: Final = {
+    "void_wrong_student": "The session was marked void: another student took it.",
+    "void_spoiled": "The session was marked void: something spoiled it.",
+    "void_other": "The session was marked void for another reason.",
+}
 REASONS: Final = {
     "simulated": "Made by the simulation, not by a student; included only where asked for.",
     "withdrawn": "Consent was withdrawn.",
@@ -51,6 +56,7 @@ REASONS: Final = {
     "no_profile": "There is no profile that says what was consented to.",
     "unreadable": "Another client stored the session without what it takes to read it.",
     "gone": "The session disappeared while the export was made.",
+    **VOID_REASONS,
     "too_few": "Fewer than 11 participants in all: nothing can be told of them in public.",
 }
 
@@ -69,12 +75,15 @@ def obstacle(profile: Map | None, session: Map, *, kind: str, simulated: bool) -
     is_simulated = any(c.value({"x": item}, "x", "metadata.simulated", YES_NO) for item in (profile, session))
     if is_simulated and not simulated:
         return "simulated"
+    if c.at(session, ("metadata", "void")):
+        reason = f"void_{c.value({'x': session}, 'x', 'metadata.void.kind', TEXT)}"
+        return reason if reason in VOID_REASONS else "void_other"
     try:
         student = Student.from_raw_data(dict(profile))
-        reason = consent.may_export(student, unreviewed=is_simulated or bool(settings.EXPORT_UNREVIEWED))
+        refusal = consent.may_export(student, unreviewed=is_simulated or bool(settings.EXPORT_UNREVIEWED))
     except (AttributeError, KeyError, TypeError, ValueError):
         return "consent_missing"  # a profile of another writer that does not say it
-    return None if kind == "full" and reason in INSIDE_THE_STUDY else reason
+    return None if kind == "full" and refusal in INSIDE_THE_STUDY else refusal
 
 
 # --- codes instead of ids

@@ -166,6 +166,8 @@ def reopen(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     Raises InvalidField without a reason, SessionClosed for any other session, open_session.AlreadyOpen,
     ConsentNotInForce, Busy.
     """
+    if run.session.is_void:
+        raise SessionClosed("void")
     if run.session.state not in ("stopped", "abandoned"):
         raise SessionClosed(str(run.session.state))
     reason = _required(reason)

@@ -130,8 +130,12 @@ def _student_and_sessions(student_id: str) -> tuple[Student, list[Session]]:
 
 def _conditions_given(student: Student, earlier: Sequence[Session]) -> set[str]:
     """The codes of all conditions that the student was ever given."""
-    given = {session.experimental_condition.condition_code for session in earlier}
+    given = {one.experimental_condition.condition_code for one in earlier if not _was_somebody_else(one)}
     return given | set(student.metadata.conditions_completed)
+
+
+def _was_somebody_else(session: Session) -> bool:
+    return session.is_void and session.metadata.void.kind == "wrong_student"
 
 
 def _fresh(student_id: str) -> Student:
@@ -307,7 +311,9 @@ def _count(transaction: Transaction, tally: AllocationTally, arm: str) -> None:
     seen = tally.counts.get(arm, 0)
     path: Any = AllocationTally.counts[arm]
     if tally.counts:
-        unchanged = path == seen if seen else path.does_not_exist()
+        unchanged = path == seen
+        if not seen:  # never drawn, or every place was given back
+            unchanged |= path.does_not_exist()
         transaction.upsert("tally", tally, [path.set(seen + 1)], unchanged)
     else:
         tally.counts = {arm: 1}

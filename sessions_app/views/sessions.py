@@ -18,7 +18,7 @@ from pynamodb.exceptions import PynamoDBException
 
 from .. import auditing, paging, sites, story, study, transcript
 from ..access import actor, allow
-from ..domain import ending, keys, open_session
+from ..domain import ending, keys, open_session, voiding
 from ..domain.models import DirectoryEntry, Item, Session
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run, SessionClosed, SessionNotFound
@@ -190,6 +190,7 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
         "flags": story.flags(run.session),
         "conflicts": transcript.conflicts(run),
         "after_end": transcript.after_end(run),
+        "may_void": not voiding.obstacle(run.session, by=actor(request), now=study.now(), zone=study.zone()),
         "costs": costs,
         "total": transcript.total(costs),
         "may_be_offline": run.may_be_offline(study.now()),

@@ -59,6 +59,8 @@ DOORS: dict[str, set[str]] = {
     "session": {F, R, A},
     "session_stop": {F, A},
     "session_reopen": {F, A},
+    "session_void": {F, R, A},
+    "session_unvoid": {F, R, A},
     "session_hand_over": {F, A},
     "session_link": {F, A},
     "session_link_revoke": {F, A},

@@ -42,6 +42,8 @@ ACTIONS = (
     "session.start",
     "session.stop",
     "session.reopen",
+    "session.void",
+    "session.unvoid",
     "session.hand_over",
     "session.take_back",
     "take_back.failed",

@@ -38,7 +38,9 @@ FLAGS = (
     "duplicate",
     "naive_timestamp",
     "clock_skew",
+    "void",
 )
+VOID_KINDS = ("wrong_student", "spoiled", "other")
 
 
 class ExperimentalCondition(Map):
@@ -85,12 +87,22 @@ class Allocation(Map):
     by = Text(null=True)
 
 
+class Void(Map):
+    """That the session's data cannot be used (an addition)."""
+
+    at = Timestamp()
+    by = Text(longest=150)
+    kind = Text(choices=VOID_KINDS)
+    reason = Text(longest=500)
+
+
 class SessionRecordMetadata(Map):
     created_at = Timestamp()
     updated_at = Timestamp()
     version = Count()
     data_quality_flags = TextList()
     simulated = Flag(null=True)
+    void = Void(null=True)
 
 
 class Session(Item, discriminator="session"):
@@ -157,6 +169,10 @@ class Session(Item, discriminator="session"):
     def is_open(self) -> bool:
         """Other clients write no `state`: their sessions are open until they are completed."""
         return self.state in (None, "running") and not self.completion_status.completed
+
+    @property
+    def is_void(self) -> bool:
+        return self.metadata.void is not None
 
     @classmethod
     def still_open(cls) -> Any:
