@@ -22,6 +22,7 @@ from ..domain.content import Location
 from ..domain.models import DirectoryEntry, Session, Student
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run
+from ..forms import StopForm
 from ..run_forms import StepForm, set_choices
 from .away import NOT_FIELDS, while_away
 
@@ -173,17 +174,24 @@ def _check(
     context: dict[str, Any] = {"form": form, "student": student, "place": place}
     context["obstacle"] = consent.obstacle(student)
     if status != 503:  # the store is away: what was filled in stays, and nothing more is read
-        context |= _open_session(student)
+        sessions = [s for s in Session.of_student(student.student_id) if isinstance(s, Session)]
+        context |= {"last": sessions[0] if sessions else None, "is_known": True}
+        context |= _open_session(student, sessions)
     return render(request, "sessions/check.html", context, status=status)
 
 
-def _open_session(student: Student) -> dict[str, Any]:
+def _open_session(student: Student, sessions: list[Session]) -> dict[str, Any]:
     """The session that the student is in, which has to end before another can start."""
-    session = open_session.find(student, Session.of_student(student.student_id))
+    session = open_session.find(student, sessions)
     if session is None:
         return {}
     run = Run.load(session.session_id)
-    return {"open": run, "progress": story.exact_progress(run)}
+    return {
+        "open": run,
+        "progress": story.exact_progress(run),
+        "stop_form": StopForm(),
+        "may_be_offline": run.may_be_offline(study.now()),
+    }
 
 
 def _start(request: HttpRequest, student: Student, place: Location) -> HttpResponse:

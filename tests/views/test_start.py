@@ -141,6 +141,29 @@ def test_without_consent_there_is_no_start(bot: Bot, student: Student, dynamodb:
     assert items_of(dynamodb, table, page.form("start").values["session_id"][0]) == []
 
 
+@pytest.mark.parametrize("age", [14, 17])
+def test_the_page_shows_who_the_code_stands_for(bot: Bot, age: int, table: str) -> None:
+    student = enrolled(age=age)
+    page = check(bot, student, "home")
+    facts = f"Age {age} Grade 10 School {student.demographics.school} Last session none yet"
+    assert facts in " ".join(page.text.split())
+
+
+def test_the_page_shows_how_the_last_session_ended(bot: Bot, student: Student) -> None:
+    run = started(bot.post(check(bot, student, "home"), "start", at_home="on"))
+    close(run)
+    page = " ".join(check(bot, student, "on-site").text.split())
+    when = run.session.start.astimezone(study.zone())
+    assert f"Last session {when:%b} {when.day}, {when:%Y, %H:%M}, Home: stopped" in page
+
+
+def test_a_student_who_cannot_start_is_shown_as_well(bot: Bot, student: Student) -> None:
+    withdraw(student.student_id)
+    page = " ".join(check(bot, student, "home").text.split())
+    assert "This student cannot start." in page
+    assert f"School {student.demographics.school}" in page
+
+
 # --- by position
 
 
@@ -366,8 +389,19 @@ def test_an_open_session_is_shown_in_place_of_the_form(bot: Bot, student: Studen
     assert f"This student has a session at step 4 since {since}" in page.text
     assert [form for form in page.forms if form.id == "start"] == []
     assert f'href="/sessions/{run.id}/hand-over/"' in page.html
+    assert f'action="/sessions/{run.id}/stop/"' in page.html
     close(run)
     assert check(bot, student, "on-site").form("start")
+
+
+def test_an_open_session_is_stopped_from_the_page_with_a_reason(bot: Bot, student: Student) -> None:
+    run = started(bot.post(check(bot, student, "home"), "start", at_home="on"))
+    assert f'action="/sessions/{run.id}/stop/"' in check(bot, student, "home").html
+    assert bot.client.post(f"/sessions/{run.id}/stop/", {"reason": " "}).status_code == 422
+    assert Run.load(run.id).is_open
+    bot.client.post(f"/sessions/{run.id}/stop/", {"reason": "The bus leaves."})
+    assert Run.load(run.id).session.state == "stopped"
+    assert started(bot.post(check(bot, student, "home"), "start", at_home="on")).id != run.id
 
 
 def test_a_second_form_is_refused_while_a_session_is_open_and_changes_nothing(
