@@ -79,7 +79,8 @@ class Alarm:
 class Board:
     """`offline`: silent for long, with pages on a device; `left`: silent for long, without any.
 
-    `more`: running sessions beyond those that are read.
+    `more`: running sessions beyond those that are read one by one; `unreadable`: those of which nothing
+    can be told.
     """
 
     rows: tuple[Row, ...]
@@ -88,6 +89,7 @@ class Board:
     more: int
     at: datetime
     alarms: tuple[Alarm, ...] = ()
+    unreadable: tuple[Session, ...] = ()
 
     @property
     def calling(self) -> int:
@@ -97,7 +99,8 @@ class Board:
 
 def board(now: datetime, only: Any = None) -> Board:
     """`only`: a condition on sessions, where not all are shown."""
-    running = _running(now, only)
+    found = _running(now, only)
+    running = [session for session in found if session.is_readable]
     rows = _in_parallel(lambda session: _row(session, now), running[:MOST])
     silent = [row for row in rows if now - row.seen > LEFT]
     here = sorted((row for row in rows if row not in silent), key=_urgency)
@@ -108,6 +111,7 @@ def board(now: datetime, only: Any = None) -> Board:
         more=len(running[MOST:]),
         at=now,
         alarms=_alarms(only),
+        unreadable=tuple(session for session in found if not session.is_readable),
     )
 
 
@@ -160,7 +164,7 @@ def _row(session: Session, now: datetime) -> Row | None:
     step = flow.next_step(stages, done)
     if step is None:
         return None
-    since = max(run.last_moment, session.metadata.updated_at)
+    since = max(filter(None, (run.last_moment, session.metadata.updated_at)))
     seen = run.last_seen
     flags = _flags(run)
     return Row(
@@ -192,7 +196,7 @@ def _span(session: Session) -> tuple[str, str]:
     asked = len(flow.SCHEDULE[session.condition.interval])
     if not status.baseline_completed:
         return keys.ASSESSMENT_PREFIX, keys.CONFLICT_PREFIX
-    if not status.content_completed or status.interventions_completed < asked:
+    if not status.content_completed or (status.interventions_completed or 0) < asked:
         return keys.BROWSER_PREFIX, keys.INTERVENTION_PREFIX
     if not status.final_assessment_completed:
         return keys.assessment_prefix("final"), keys.CONFLICT_PREFIX
@@ -203,7 +207,7 @@ def _done(session: Session, stages: tuple[flow.Stage, ...]) -> dict[str, int]:
     """What METADATA knows to be finished, to the stage."""
     status = session.completion_status
     rounds = [stage for stage in stages if stage.kind == "questions"]
-    whole = {stage.name for stage in rounds[: int(status.interventions_completed)]}
+    whole = {stage.name for stage in rounds[: int(status.interventions_completed or 0)]}
     if status.baseline_completed:
         whole.add("baseline")
     if status.content_completed:

@@ -24,6 +24,7 @@ from sessions_app.domain.models import (
     Intervention,
     Item,
     Session,
+    readable,
 )
 from sessions_app.domain.run import Run
 
@@ -259,7 +260,7 @@ def baseline_and_final(session_id: str) -> dict[str, Assessment]:
     found = Item.query(
         keys.session(session_id), Item.SK.startswith(keys.ASSESSMENT_PREFIX), consistent_read=True
     )
-    return {item.assessment_metadata.type: item for item in found if isinstance(item, Assessment)}
+    return {item.assessment_metadata.type: item for item in readable(found, Assessment)}
 
 
 # --- statistics: what dashboards read
@@ -268,7 +269,7 @@ def baseline_and_final(session_id: str) -> dict[str, Assessment]:
 def months_of_all_conditions(months: Months = ALL_MONTHS) -> list[Month]:
     """Every condition's months without histograms, oldest month first: one query, about 1.5 units a month."""
     found = Item.query(keys.STATISTICS_BY_MONTH, Item.SK.between(months.first, f"{months.last}~"))
-    ours = (item for item in found if isinstance(item, ConditionMonth))
+    ours = readable(found, ConditionMonth)
     return [aggregates.compact_month_of(item) for item in ours if aggregates.is_current(item)]
 
 
@@ -309,7 +310,7 @@ def condition_aggregates(condition: keys.Condition, months: Months = ALL_MONTHS)
     """The schema's items of a condition, oldest month first; those of other writers are left out."""
     bounds = (f"{keys.AGGREGATE_PREFIX}{months.first}", f"{keys.AGGREGATE_PREFIX}{months.last}~")
     found = Item.query(keys.statistics(condition), Item.SK.between(*bounds))
-    ours = (item for item in found if isinstance(item, ConditionStatistics) and item.sums is not None)
+    ours = (item for item in readable(found, ConditionStatistics) if item.sums is not None)
     return [item for item in ours if aggregates.is_current(item)]
 
 
@@ -339,7 +340,7 @@ class Day:
 def days(first: date, last: date) -> list[Day]:
     """The days, both included, on which sessions started: one query, at most 0.15 units a day."""
     found = Item.query(keys.STATISTICS_BY_DAY, Item.SK.between(keys.day(first), keys.day(last)))
-    return [day_of(item) for item in found if isinstance(item, DayCounts) and aggregates.is_current(item)]
+    return [day_of(item) for item in readable(found, DayCounts) if aggregates.is_current(item)]
 
 
 def day_of(item: DayCounts) -> Day:

@@ -19,7 +19,7 @@ from django.core.exceptions import ValidationError
 from . import paging, story, study
 from .access import ROLES
 from .domain import keys
-from .domain.models import AuditEntry, AuditReason, AuditSeal, DirectoryEntry, Item, Student
+from .domain.models import AuditEntry, AuditReason, AuditSeal, DirectoryEntry, Item, Student, readable
 from .domain.models.audit import ACTIONS
 from .domain.seals import Standing, days_from
 
@@ -34,6 +34,7 @@ HELD_BACK = frozenset({"score.give"})
 WORDS = {
     "safeguarding.call": "called staff after an answer",
     "student.enrol": "enrolled a student",
+    "student.adopt": "took over a student whom another program enrolled",
     "student.erase": "erased a student's data",
     "consent.list": "viewed the list of consents",
     "consent.view": "looked at a consent record",
@@ -218,16 +219,16 @@ class Row:
 
 def rows(entries: Iterable[Item], roles: frozenset[str]) -> list[Row]:
     """Of at most 50 entries: one or two requests more, for their seals, reasons and the codes of students."""
-    listed = [item for item in entries if isinstance(item, AuditEntry)]
+    listed = list(readable(entries, AuditEntry))
     if not listed:
         return []
     wanted = [(entry.PK, keys.seal(entry.SK)) for entry in listed]
     wanted += sorted({(keys.student(entry.student_id), keys.PROFILE) for entry in listed if entry.student_id})
     wanted += [entry.reason_key for entry in listed if entry.reason_sha256]
     found = list(Item.batch_get(wanted, consistent_read=True))
-    sealed = {(item.PK, item.entry_key): int(item.sequence) for item in found if isinstance(item, AuditSeal)}
+    sealed = {(item.PK, item.entry_key): int(item.sequence) for item in readable(found, AuditSeal)}
     codes = {item.student_id: item.student_code or "" for item in found if isinstance(item, Student)}
-    reasons = {item.entry_id: item for item in found if isinstance(item, AuditReason)}
+    reasons = {item.entry_id: item for item in readable(found, AuditReason)}
     return [
         _row(entry, roles, codes, reasons.get(entry.entry_id), sealed.get((entry.PK, entry.SK)))
         for entry in listed

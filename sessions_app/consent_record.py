@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .domain import keys
 from .domain.content import FormBlock, blocks_of
-from .domain.models import AuditEntry, ConsentEvent, FormText, Item, Student
+from .domain.models import AuditEntry, ConsentEvent, FormText, Item, Student, readable
 from .domain.models.consent import AGREED, KINDS
 
 SHOWN_ENTRIES = 50
@@ -50,10 +50,10 @@ class ConsentRecord:
             items: list[Item] = list(Item.query(keys.student(student_id), consistent_read=True))
         except keys.BadKey:
             raise NoSuchStudent(student_id) from None
-        student = next((item for item in items if isinstance(item, Student)), None)
+        student = next(readable(items, Student), None)
         if student is None:
             raise NoSuchStudent(student_id)
-        events = [item for item in items if isinstance(item, ConsentEvent)]
+        events = readable(items, ConsentEvent)
         # What was said in the same second stands in the order in which it was asked for.
         return cls(student, sorted(events, key=lambda event: (event.at, KINDS.index(event.kind))))
 

@@ -44,6 +44,11 @@ class Page:
     items: list[Item]
     older: str | None
 
+    @property
+    def unreadable(self) -> list[Item]:
+        """Those that cannot be a row; pages name them."""
+        return [item for item in self.items if not item.is_readable]
+
 
 def page(listing: Listing, cursor: str | None, *, size: int = SIZE) -> Page:
     """One page of a list. Raises BadCursor."""

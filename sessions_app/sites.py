@@ -18,7 +18,7 @@ from . import auditing
 from .access import SITE_PREFIX, forget_groups, policy_of, roles_of, sites_of
 from .domain import keys
 from .domain.audit import Actor
-from .domain.models import DirectoryEntry, School, Session, Student
+from .domain.models import DirectoryEntry, School, Session, Student, readable
 
 MOST_AT_ONCE = 100
 """Values that DynamoDB takes in one IN."""
@@ -31,8 +31,9 @@ class Limit:
     sites: frozenset[str]
     account: str
 
-    def lets_see_school(self, name: str) -> bool:
-        return keys.school_id(name) in self.sites
+    def lets_see_school(self, name: str | None) -> bool:
+        """No name, as another client may leave one out, is nobody's school."""
+        return name is not None and keys.school_id(name) in self.sites
 
     def lets_see_session(self, session: Session) -> bool:
         return session.site in self.sites if session.site else session.facilitator == self.account
@@ -105,8 +106,7 @@ def _in_parts(sites: frozenset[str]) -> Iterable[list[str]]:
 
 def schools(limit: Limit | None = None) -> list[School]:
     """All that the study knows, or those of the limit; by name."""
-    found = (item for item in School.all() if isinstance(item, School))
-    seen = [school for school in found if limit is None or school.SK in limit.sites]
+    seen = [school for school in readable(School.all(), School) if limit is None or school.SK in limit.sites]
     return sorted(seen, key=lambda school: str(school.name).casefold())
 
 

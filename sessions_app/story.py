@@ -13,7 +13,7 @@ from typing import Any
 
 from .domain import flow, location, scores
 from .domain.content import Package
-from .domain.models import Assessment, Intervention, Session
+from .domain.models import Assessment, Intervention, Item, Session
 from .domain.models.session import FLAGS
 from .domain.run import Run
 
@@ -35,6 +35,7 @@ FLAG_MEANINGS = {
     "clock_skew": "A device claimed that an answer had waited for longer than the session is old.",
     "void": "The session's data cannot be used. No statistic, analysis or export counts it.",
 }
+UNKNOWN = "unknown"
 METHODS = {
     "GPS": "GPS",
     "QR_code": "Code on the wall",
@@ -83,7 +84,7 @@ class Progress:
 
 def progress(session: Session) -> Progress:
     """How far a session is, to the stage, from its METADATA alone: lists read nothing else."""
-    stages = flow.plan(f"{session.experimental_condition.interval_minutes:.1f}")
+    stages = flow.plan(session.condition.interval)
     done = _stages_done(session, stages)
     following = next((stage.label for stage in stages if stage.name not in done), "")
     finished = sum(stage.steps for stage in stages if stage.name in done)
@@ -100,7 +101,7 @@ def exact_progress(run: Run) -> Progress:
 def _stages_done(session: Session, stages: tuple[flow.Stage, ...]) -> set[str]:
     status = session.completion_status
     rounds = [stage for stage in stages if stage.kind == "questions"]
-    asked = rounds[: int(status.interventions_completed)]
+    asked = rounds[: int(status.interventions_completed or 0)]
     reached = flow.SEGMENTS if status.content_completed else max((s.segment or 0 for s in asked), default=0)
     done = {stage.name for stage in stages if stage.kind == "segment" and (stage.segment or 0) <= reached}
     done |= {stage.name for stage in asked}
@@ -111,6 +112,49 @@ def _stages_done(session: Session, stages: tuple[flow.Stage, ...]) -> set[str]:
         "survey": status.post_survey_completed,
     }
     return done | {name for name, is_done in facts.items() if is_done}
+
+
+# --- what does not count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """A part that is stored and counts for nothing; `label` says why."""
+
+    item: Assessment | Intervention
+    label: str
+    title: str
+    at: datetime | None
+    score: float | None = None
+
+
+def extras(run: Run) -> list[Extra]:
+    duplicates = [_extra(item, "duplicate") for item in run.duplicates]
+    return duplicates + [_extra(item, "midpoint") for item in run.midpoints]
+
+
+def _extra(item: Assessment | Intervention, label: str) -> Extra:
+    if isinstance(item, Intervention):
+        told = item.intervention_metadata
+        return Extra(
+            item=item, label=label, title=f"Questions after part {told.segment_id:g}", at=told.timestamp
+        )
+    results, about = item.assessment_results, item.assessment_metadata
+    score = results.score_percentage if results else None
+    return Extra(item=item, label=label, title=f"{about.type} assessment", at=about.timestamp, score=score)
+
+
+def left_out(run: Run) -> list[tuple[Item, str, str]]:
+    """(item, path, reason) of every value of the parts that count that was odd."""
+    parts = (
+        run.verification,
+        run.content,
+        run.survey,
+        *run.assessments.values(),
+        *run.interventions.values(),
+    )
+    items: list[Item] = [run.session, *(item for item in parts if item is not None)]
+    return [(item, *remark) for item in items for remark in (*item.faults, *item.adjustments)]
 
 
 # --- the timeline
@@ -135,7 +179,7 @@ def _verification(run: Run) -> Entry:
     if record is None:
         return Entry(title="Place", state="", facts=("No verification of the place is stored.",))
     told = record.verification
-    facts = [f"{METHODS.get(told.method, told.method)}, confidence {told.confidence}"]
+    facts = [f"{METHODS.get(told.method, UNKNOWN)}, confidence {told.confidence or UNKNOWN}"]
     gps = record.gps_data
     if gps is not None and gps.distance_from_target_meters is not None:
         band = location.distance_band(meters=gps.distance_from_target_meters, inside=gps.geofence_validated)
@@ -218,7 +262,8 @@ def _format_facts(run: Run) -> tuple[datetime | None, list[str]]:
     told = run.content.delivery_preferences
     at = run.content.metadata.created_at
     captions = "with captions" if told.captions_enabled else "without captions"
-    return at, [f"{told.format_chosen}, speed {told.playback_speed:g}, {captions}"]
+    speed = UNKNOWN if told.playback_speed is None else f"{told.playback_speed:g}"
+    return at, [f"{told.format_chosen or UNKNOWN}, speed {speed}, {captions}"]
 
 
 def _segment_facts(run: Run, segment_id: int) -> tuple[datetime | None, list[str]]:
@@ -266,8 +311,10 @@ def _many(number: float, word: str) -> str:
     return f"{number:g} {word}" if number == 1 else f"{number:g} {word}s"
 
 
-def span(seconds: float) -> str:
+def span(seconds: float | None) -> str:
     """Seconds in words: `48 s`, `4 min 10 s`, `1 h 02 min`."""
+    if seconds is None:
+        return f"{UNKNOWN} time"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -14,7 +14,7 @@ from .domain import flow, playing, scores
 from .domain.content import Package
 from .domain.models import AnswerConflict, Assessment, AssessmentQuestion, Intervention, Question
 from .domain.run import Run
-from .story import count, segment_title, why_missing
+from .story import UNKNOWN, count, segment_title, why_missing
 
 SCORE_WORDS = {
     "question_clarity": "Question: clear",
@@ -133,7 +133,8 @@ def compared(run: Run, package: Package) -> list[Compared]:
 
 
 def _by_id(record: Assessment | None) -> dict[str, AssessmentQuestion]:
-    return {question.question_id: question for question in record.questions} if record else {}
+    named = (question for question in record.questions if question.question_id) if record else ()
+    return {question.question_id: question for question in named}
 
 
 def _given(question: AssessmentQuestion | None, most: dict[str, float]) -> Given | None:
@@ -148,7 +149,7 @@ def _verdict(question: AssessmentQuestion) -> tuple[str, str]:
     earned: float | None = question.points_earned
     if earned is None:
         return "info", "being scored"
-    points = f"{earned:g} of {question.points:g}"
+    points = f"{earned:g} of {UNKNOWN if question.points is None else f'{question.points:g}'}"
     return ("ok", f"right, {points}") if question.is_correct else ("bad", f"not right, {points}")
 
 
@@ -311,10 +312,10 @@ def _question_costs(talks: list[Intervention]) -> Iterator[Cost]:
         if told is not None:
             yield Cost(
                 f"Questions after part {talk.intervention_metadata.segment_id}",
-                told.model_version,
-                int(told.total_prompt_tokens),
-                int(told.total_completion_tokens),
-                told.total_cost_usd,
+                told.model_version or UNKNOWN,
+                int(told.total_prompt_tokens or 0),
+                int(told.total_completion_tokens or 0),
+                told.total_cost_usd or 0,
                 told.avg_generation_time_ms,
             )
 
@@ -324,7 +325,13 @@ def _rating_costs(talks: list[Intervention]) -> Iterator[Cost]:
         told = talk.grading
         if told is not None:
             what = f"Scores of the dialogue after part {talk.intervention_metadata.segment_id}"
-            yield Cost(what, told.model, int(told.prompt_tokens), int(told.completion_tokens), told.cost_usd)
+            yield Cost(
+                what,
+                told.model or UNKNOWN,
+                int(told.prompt_tokens or 0),
+                int(told.completion_tokens or 0),
+                told.cost_usd or 0,
+            )
 
 
 def _grading_costs(run: Run) -> Iterator[Cost]:
@@ -334,7 +341,7 @@ def _grading_costs(run: Run) -> Iterator[Cost]:
         if graded:
             yield Cost(
                 f"Short answers, {kind}",
-                graded[-1].model,
+                graded[-1].model or UNKNOWN,
                 int(sum(told.prompt_tokens or 0 for told in graded)),
                 int(sum(told.completion_tokens or 0 for told in graded)),
                 sum(told.cost_usd or 0 for told in graded),

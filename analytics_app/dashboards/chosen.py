@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sessions_app.domain import keys
-from sessions_app.domain.models import DayCounts, Item
+from sessions_app.domain.models import DayCounts, Item, readable
 
 from .. import aggregates, queries
 from ..figures import Month
@@ -94,4 +94,4 @@ def length(months: Months) -> int:
 def newest_days(most: int) -> list[Day]:
     """The last days on which sessions started, newest first: one query of that many items."""
     found = Item.query(keys.STATISTICS_BY_DAY, scan_index_forward=False, limit=most, page_size=most)
-    return [day_of(item) for item in found if isinstance(item, DayCounts) and aggregates.is_current(item)]
+    return [day_of(item) for item in readable(found, DayCounts) if aggregates.is_current(item)]

@@ -13,7 +13,7 @@ from pynamodb.exceptions import PynamoDBException
 from sessions_app import auditing, paging, study
 from sessions_app.access import actor, allow
 from sessions_app.domain import audit, keys
-from sessions_app.domain.models import Session
+from sessions_app.domain.models import Session, readable
 
 from .. import queries
 from ..dashboards import individuals
@@ -167,4 +167,4 @@ def _scored(listing: paging.Listing, form: ChosenForm) -> list[individuals.Score
         page = paging.page(listing, form.sent.get("cursor"), size=dashboards.PER_PAGE)
     except paging.BadCursor as fault:
         raise Refused(f"cursor: {fault}.") from None
-    return individuals.scored(item for item in page.items if isinstance(item, Session))
+    return individuals.scored(readable(page.items, Session))

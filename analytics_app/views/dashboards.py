@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET
 from sessions_app import auditing, paging, study
 from sessions_app.access import allow
 from sessions_app.domain import keys, spending, worker_status
-from sessions_app.domain.models import Session, Student
+from sessions_app.domain.models import Session, Student, readable
 
 from .. import queries
 from ..dashboards import chosen, individuals
@@ -220,7 +220,7 @@ def condition_sessions(request: HttpRequest, code: str) -> HttpResponse:
         page = paging.page(sessions_of_condition(cell), cursor, size=PER_PAGE)
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
-    found = individuals.scored(item for item in page.items if isinstance(item, Session))
+    found = individuals.scored(readable(page.items, Session))
     query = urlencode({"condition": cell.code, **({"cursor": cursor} if cursor else {})})
     return _show(
         request,
@@ -334,7 +334,7 @@ def student(request: HttpRequest, student_id: str) -> HttpResponse:
         raise Http404("no such student") from None
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
-    found = individuals.scored(item for item in page.items if isinstance(item, Session))
+    found = individuals.scored(readable(page.items, Session))
     query = urlencode({"student": student_id, **({"cursor": cursor} if cursor else {})})
     code = found[0].session.student_code if found else _code(student_id)
     auditing.look(request, "chart.view", student_id=student_id)

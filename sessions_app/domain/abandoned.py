@@ -9,6 +9,7 @@ from typing import Any
 from . import ending, flow, keys
 from .audit import SYSTEM
 from .models import Assessment, ContentDelivery, Intervention, Item, Session
+from .models.base import same_version
 from .models.transaction import Refused, Transaction
 from .run import Run, SessionNotFound
 
@@ -21,7 +22,7 @@ def left_behind(*, now: datetime, after: timedelta, days: int) -> Iterator[Sessi
     only: Any = (Session.state == "running") & (Session.completion_status.completed == False)  # noqa: E712
     for back in range(days + 1):
         for item in Session.on_day((newest - timedelta(days=back)).date(), filter_condition=only):
-            if isinstance(item, Session) and _is_stale(item, now=now, after=after):
+            if isinstance(item, Session) and item.is_readable and _is_stale(item, now=now, after=after):
                 yield item
 
 
@@ -73,6 +74,6 @@ def _record_of(run: Run, stage: str) -> tuple[Item | None, Any]:
         return run.content, ContentDelivery.metadata.updated_at == run.content.metadata.updated_at
     if stage.startswith("questions-"):
         asked = run.interventions.get(int(stage.removeprefix("questions-")))
-        return asked, asked and Intervention.metadata.version == asked.metadata.version
+        return asked, asked and same_version(Intervention.metadata.version, asked.metadata.version)
     record = run.assessments.get(stage)
-    return record, record and Assessment.metadata.version == record.metadata.version
+    return record, record and same_version(Assessment.metadata.version, record.metadata.version)

@@ -11,7 +11,7 @@ from pynamodb.exceptions import UpdateError
 
 from . import audit, keys
 from .audit import PARTICIPANT, Actor
-from .models import Browser, Item, ParticipantLink, Session
+from .models import Browser, Item, ParticipantLink, Session, readable
 from .models.transaction import Refused, Transaction
 from .run import Run, SessionClosed, commit
 
@@ -229,10 +229,10 @@ def is_bound(items: Iterable[Item], browser_id: str) -> bool:
 def newest(items: Iterable[Item]) -> Browser | None:
     """The browser bound last, of those that still are."""
     items = list(items)
-    bound = [item for item in items if isinstance(item, Browser) and is_bound(items, item.browser_id)]
+    bound = [item for item in readable(items, Browser) if is_bound(items, item.browser_id)]
     return max(bound, key=lambda browser: browser.bound_at, default=None)
 
 
 def _in_force(items: Iterable[Item]) -> set[str]:
-    links = [item for item in items if isinstance(item, ParticipantLink)]
+    links = readable(items, ParticipantLink)
     return {link.token_sha256 for link in links if not link.revoked_at}

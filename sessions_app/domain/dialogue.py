@@ -202,7 +202,7 @@ def _touch(record: Intervention, now: datetime, flags: tuple[str, ...] | list[st
     known = list(record.metadata.data_quality_flags or ())
     record.metadata.data_quality_flags = known + [flag for flag in flags if flag not in known]
     record.metadata.updated_at = now
-    record.metadata.version += 1
+    record.metadata.version = (record.metadata.version or 0) + 1
 
 
 def _asked(

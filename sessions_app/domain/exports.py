@@ -16,7 +16,7 @@ from pynamodb.expressions.update import Action
 
 from . import audit, keys
 from .audit import Actor
-from .models import ExportJob, InvalidField, Item, Tombstone
+from .models import ExportJob, InvalidField, Item, Tombstone, readable
 from .models.transaction import Refused, Transaction
 
 SILENCE = timedelta(minutes=2)
@@ -111,7 +111,7 @@ def told(job: ExportJob) -> dict[str, Any]:
 
 def jobs() -> Iterator[ExportJob]:
     """All of them, newest first."""
-    return (item for item in ExportJob.newest_first() if isinstance(item, ExportJob))
+    return readable(ExportJob.newest_first(), ExportJob)
 
 
 def due(known: Iterable[ExportJob], *, now: datetime) -> list[ExportJob]:

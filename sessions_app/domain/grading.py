@@ -17,6 +17,7 @@ from pynamodb.expressions.update import Action
 from . import keys, scores, scoring
 from .content import Package
 from .models import Assessment, GradingTask, Intervention, Item, Review, Session, Student
+from .models.base import same_version
 from .models.review import POINTS
 from .models.transaction import Refused, Transaction
 from .run import ConsentNotInForce, Run, SessionNotFound, commit
@@ -39,7 +40,7 @@ MOST_TRIES = 9
 def due(now: datetime) -> Iterator[GradingTask]:
     """Tasks that may be worked on now, oldest first."""
     for item in Item.query(keys.GRADING_QUEUE, consistent_read=True):
-        if isinstance(item, GradingTask) and not item.faults and item.not_before <= now:
+        if isinstance(item, GradingTask) and item.is_readable and item.not_before <= now:
             yield item
 
 
@@ -114,13 +115,13 @@ def _grade_assessment(run: Run, task: GradingTask, package: Package, tutor: Tuto
     record = run.assessments.get(task.what)
     if record is None:
         raise SessionNotFound(task.session_id)
-    unchanged: Any = Assessment.metadata.version == record.metadata.version
+    unchanged: Any = same_version(Assessment.metadata.version, record.metadata.version)
     for question in record.questions:
         if question.question_type == "short_answer" and question.ai_scoring is None:
             grade = tutor.grade(_grade_request(run, package, question.question_id, question.student_answer))
             _apply(question, grade, now)
     record.metadata.grading_method = "automated_offline" if tutor.offline else "automated_with_ai"
-    record.metadata.version += 1
+    record.metadata.version = (record.metadata.version or 0) + 1
     record.metadata.updated_at = now
     record.assessment_results = scoring.results(record.questions)
     record.scoring_breakdown = scoring.breakdown(record.questions)
@@ -194,7 +195,7 @@ def gain(transaction: Transaction, run: Run, record: Assessment, now: datetime) 
     if baseline is None or final is None or not (baseline.is_graded and final.is_graded):
         _still_alone(transaction, run, record)
         return []
-    unchanged: Any = Assessment.metadata.version == final.metadata.version
+    unchanged: Any = same_version(Assessment.metadata.version, final.metadata.version)
     before, after = scores.score(baseline), scores.score(final)
     moved: list[Action] = []
     if before is not None and after is not None:
@@ -203,7 +204,7 @@ def gain(transaction: Transaction, run: Run, record: Assessment, now: datetime) 
     if record is final:
         _same_baseline(transaction, baseline)
         return moved
-    final.metadata.version += 1
+    final.metadata.version = (final.metadata.version or 0) + 1
     final.metadata.updated_at = now
     transaction.update("final", final, [*moved, Assessment.metadata.set(final.metadata)], unchanged)
     return []
@@ -232,7 +233,7 @@ def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tut
     record = run.interventions.get(int(task.what.removeprefix("questions-")))
     if record is None or not record.is_whole:
         raise SessionNotFound(task.session_id)
-    unchanged: Any = Intervention.metadata.version == record.metadata.version
+    unchanged: Any = same_version(Intervention.metadata.version, record.metadata.version)
     rating = tutor.rate(_rating_request(run, record, package))
     for question, given in zip(record.questions, rating.scores, strict=True):
         question.quality_scores = dict(given)
@@ -246,7 +247,7 @@ def _rate_intervention(run: Run, task: GradingTask, package: Package, tutor: Tut
         "completion_tokens": rating.completion_tokens,
         "cost_usd": rating.cost_usd,
     }
-    record.metadata.version += 1
+    record.metadata.version = (record.metadata.version or 0) + 1
     record.metadata.updated_at = now
     transaction = run.writing()
     actions = [

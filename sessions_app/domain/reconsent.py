@@ -16,7 +16,7 @@ from pynamodb.exceptions import UpdateError
 from . import audit, consent, form_texts, keys
 from .audit import Actor
 from .content import ConsentForm
-from .models import DirectoryEntry, InvalidField, Item, RenewalDecision, Student
+from .models import DirectoryEntry, InvalidField, Item, RenewalDecision, Student, readable
 from .models.transaction import Busy, Refused, Transaction
 
 BATCH = 25
@@ -94,7 +94,7 @@ def carry_on(*, form: ConsentForm, by: Actor, now: datetime, most: int = BATCH) 
     if decision.is_finished:
         return decision
     page = DirectoryEntry.behind(decision.last_code, limit=most, page_size=most, consistent_read=True)
-    entries = [item for item in page if isinstance(item, DirectoryEntry)]
+    entries = list(readable(page, DirectoryEntry))
     marked = sum(_mark(entry.student_id, form, decision, by, now) for entry in entries)
     try:
         decision.update(

@@ -28,7 +28,9 @@ from .models import (
     Review,
     ReviewedAnswer,
     Session,
+    readable,
 )
+from .models.base import same_version
 from .models.grading import WHAT
 from .models.review import POINTS, in_sample
 from .models.transaction import Busy, Refused, Transaction
@@ -143,7 +145,7 @@ def load(*, session_id: str, mark: str, question: str, package: Package) -> Answ
         run = Run.of(items)
     except (keys.BadKey, SessionNotFound):
         raise NothingToScore(session_id) from None
-    review = next((item for item in items if isinstance(item, Review) and item.what == what), None)
+    review = next((item for item in readable(items, Review) if item.what == what), None)
     return _answer(run, review, what, question, package)
 
 
@@ -333,8 +335,8 @@ def _writing(answer: Answer, given: HumanScoring, now: datetime) -> Transaction:
     """All that a human score changes; who reads the session sees all of it or nothing."""
     run, record = answer.run, answer.record
     model: Any = type(record)
-    unchanged = model.metadata.version == record.metadata.version
-    record.metadata.version += 1
+    unchanged = same_version(model.metadata.version, record.metadata.version)
+    record.metadata.version = (record.metadata.version or 0) + 1
     record.metadata.updated_at = now
     transaction = run.writing()
     actions: list[Action] = []
@@ -391,7 +393,7 @@ def _flag(transaction: Transaction, run: Run, now: datetime) -> None:
     session = run.session
     if "human_regraded" in session.metadata.data_quality_flags:
         return
-    unchanged: Any = Session.metadata.version == session.metadata.version
+    unchanged: Any = same_version(Session.metadata.version, session.metadata.version)
     # A transaction holds an item once; the version tells all that a check of METADATA would.
     transaction.checks = [each for each in transaction.checks if each[1]["range_key"] != session.SK]
     transaction.update("session", session, run.stage_done(now=now, flags=["human_regraded"]), unchanged)

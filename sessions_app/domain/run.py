@@ -31,6 +31,7 @@ from .models import (
     Student,
 )
 from .models.assessment import MIDPOINT
+from .models.base import same_version
 from .models.transaction import Refused, Transaction
 from .tutor.values import Payer
 
@@ -415,9 +416,9 @@ class Run:
 
     def unchanged_session(self) -> Any:
         """Condition: METADATA is still as it was read. To be taken before `stage_done`."""
-        return (Session.metadata.version == self.session.metadata.version) & (
-            Session.completion_status.completed == False  # noqa: E712
-        )
+        completed: Any = Session.completion_status.completed
+        open_still = completed.does_not_exist() | (completed == False)  # noqa: E712
+        return same_version(Session.metadata.version, self.session.metadata.version) & open_still
 
 
 def _assign(session: Session, path: list[str], value: Any) -> Action:

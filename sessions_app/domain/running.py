@@ -122,7 +122,7 @@ def _store_item(
     earlier = len(record.questions)
     record.questions = [*record.questions, question]
     record.metadata.updated_at = now
-    record.metadata.version += 1
+    record.metadata.version = (record.metadata.version or 0) + 1
     run.assessments[kind] = record
     if len(record.questions) == len(package.assessment):
         record.assessment_metadata.duration_seconds = _duration(record, seconds_between(start, now))

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any
 
 from . import keys
-from .models import AuditEntry, AuditHead, AuditSeal, Item
+from .models import AuditEntry, AuditHead, AuditSeal, Item, readable
 from .models.audit import Image, stored_entries, stored_seals
 from .models.transaction import Busy, Refused, Transaction
 
@@ -210,7 +210,7 @@ def standing(*, now: datetime) -> Standing:
         found: Iterable[Item] = (
             AuditEntry.on_day(day, limit=wanted, page_size=wanted, consistent_read=True) if wanted else ()
         )
-        newest += [item for item in found if isinstance(item, AuditEntry)]
+        newest += readable(found, AuditEntry)
     held = AuditSeal.of(newest) if newest else {}
     waiting = [entry.at for entry in newest if entry.SK not in held]
     sealed = [entry.at for entry in newest if entry.SK in held and not (waiting and entry.at > min(waiting))]

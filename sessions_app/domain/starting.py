@@ -16,6 +16,7 @@ from .models import (
     LocationVerification,
     Session,
     Student,
+    readable,
 )
 from .models.transaction import Busy, Refused, Transaction
 from .run import (
@@ -125,7 +126,7 @@ def _student_and_sessions(student_id: str) -> tuple[Student, list[Session]]:
     student = next((item for item in items if isinstance(item, Student)), None) or _just_enrolled(student_id)
     if obstacle := consent.obstacle(student):
         raise ConsentNotInForce(obstacle)
-    return student, [item for item in items if isinstance(item, Session)]
+    return student, list(readable(items, Session))
 
 
 def _conditions_given(student: Student, earlier: Sequence[Session]) -> set[str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from django import template
+from django.template import Context
+from django.urls import reverse
 from django.utils import formats
+from django.utils.http import urlencode
 
 from .. import audit_log, story, study
-from ..domain.models import Session
+from ..domain.models import Item, Session
 from ..forms import STATE_WORDS
 
 register = template.Library()
@@ -23,6 +26,14 @@ SESSION_TONES = {
 CONSENT_TONES = {"complete": "ok", "refused": "bad", "withdrawn": "bad"}
 REVIEW_WORDS = {"awaiting": "awaiting review", "accepted": "accepted", "returned": "returned"}
 REVIEW_TONES = {"awaiting": "info", "accepted": "ok", "returned": "bad"}
+PART_READERS = ("researcher",)
+RAW_READERS = {
+    "student_profile": ("researcher", "irb"),
+    "student_directory_entry": ("researcher", "irb"),
+    "consent_event": ("researcher", "irb"),
+    "audit_entry": (),
+}
+"""Who opens the raw record of a kind beside administrators; the record's own page has the last word."""
 DAY = "M j, Y"
 TIME = "H:i"
 
@@ -38,6 +49,17 @@ def span(seconds: float | None) -> str:
     return "" if seconds is None else story.span(seconds)
 
 
+@register.simple_tag(takes_context=True)
+def raw_record(context: Context, item: Item) -> str:
+    """The address of an item's raw record; empty for readers who may not see it."""
+    kind = item.kind
+    readers = {"admin", *RAW_READERS.get(kind, PART_READERS if kind else ())}
+    if readers.isdisjoint(context.get("roles") or ()):
+        return ""
+    query = urlencode({"pk": item.PK, "sk": item.SK})
+    return f"{reverse('record_item', args=[kind or 'other'])}?{query}"
+
+
 @register.filter
 def signed(number: float | None, decimals: int = 1) -> str:
     """A difference with its sign; a dash for none."""
@@ -47,8 +69,8 @@ def signed(number: float | None, decimals: int = 1) -> str:
 
 
 @register.filter
-def words(name: str) -> str:
-    return name.replace("_", " ")
+def words(name: str | None) -> str:
+    return name.replace("_", " ") if name else story.UNKNOWN
 
 
 ERASURE_STEPS = {

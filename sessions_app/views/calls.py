@@ -17,7 +17,7 @@ from pynamodb.exceptions import PynamoDBException
 from .. import confinement, sites, study
 from ..access import actor, allow
 from ..domain import browsers, calls, keys
-from ..domain.models import Call, Item
+from ..domain.models import Call, Item, readable
 from ..domain.models.call import LONGEST_NOTE
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run, SessionClosed
@@ -54,7 +54,7 @@ def notes(request: HttpRequest, session_id: str) -> HttpResponse:
     if sites.limit_of(request) is None:
         items = _beside(session_id)
         confinement.check(request, items)
-        found = heard(item for item in items if isinstance(item, Call))
+        found = heard(readable(items, Call))
     else:
         found = heard(load(request, session_id).calls)  # only the session itself tells its site
     return render(request, "run/_notes.html", {"session_id": session_id, **found})

@@ -20,8 +20,8 @@ from .. import auditing, consent_file, paging, sites, spreadsheets, study
 from ..access import actor, allow
 from ..consent_record import ConsentRecord, NoSuchStudent
 from ..domain import audit, consent, keys
-from ..domain.models import DirectoryEntry, ErasureTask, FormText, Student, Tombstone
-from ..domain.models.base import count_up_to
+from ..domain.models import DirectoryEntry, ErasureTask, FormText, Student, Tombstone, readable
+from ..domain.models.base import count_up_to, shortened
 from ..forms import ConsentFilter, ReviewForm
 from .away import while_away
 
@@ -45,8 +45,16 @@ def nothing_shown(request: HttpRequest) -> HttpResponse:
 
 
 def tell_of_view(request: HttpRequest, student_id: str, what: str) -> None:
-    """To be called before anything of a record is shown. Raises PynamoDB's error: show nothing then."""
-    audit.record("consent.view", by=actor(request), now=study.now(), student_id=student_id, subject=what)
+    """To be called before anything of a record is shown. Raises PynamoDB's error: show nothing then.
+
+    An id that no key can hold, as another client may store one, is told in words.
+    """
+    try:
+        keys.student(student_id)
+    except keys.BadKey:
+        what, student_id = f"{what} of {shortened(student_id)}", ""
+    known = {"student_id": student_id} if student_id else {}
+    audit.record("consent.view", by=actor(request), now=study.now(), subject=what, **known)
 
 
 # --- the lists
@@ -137,7 +145,7 @@ def export(request: HttpRequest) -> HttpResponse:
         return redirect("consent_list")
     sought, now = form.cleaned_data, study.now()
     _, part = _part(tab, sought["school"], sought["code"])
-    entries = [entry for entry in part() if isinstance(entry, DirectoryEntry)]
+    entries = list(readable(part(), DirectoryEntry))
     told = {"rows": len(entries), "list": "by code" if sought["code"] else tab}
     told |= {name: value for name, value in sought.items() if value}
     name = f"consent-{tab}-{now:%Y%m%dT%H%M%SZ}.csv"

@@ -21,7 +21,7 @@ from ..access import actor, allow
 from ..domain import ending, keys, open_session, voiding
 from ..domain.models import DirectoryEntry, Item, Session
 from ..domain.models.transaction import Busy
-from ..domain.run import ConsentNotInForce, Run, SessionClosed, SessionNotFound
+from ..domain.run import ConsentNotInForce, Run, SessionClosed, SessionNotFound, SessionUnreadable
 from ..forms import CodeFilter, ConditionFilter, DayFilter, PlaceFilter, ReopenForm, StopForm, TypeFilter
 
 FILTERS = {"day": "Day", "code": "Student", "place": "Place", "condition": "Condition", "type": "Type"}
@@ -45,6 +45,10 @@ OTHER_OPEN = (
 )
 READ_PER_OWN = 4
 """How many sessions of all sites are read for each of an own site."""
+
+
+class Unreadable(Http404):
+    """The session is there, and not enough of it can be read. Its own page says why; others are not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,10 @@ def _days_around(day: date) -> dict[str, Any]:
 @require_GET
 def show(request: HttpRequest, session_id: str) -> HttpResponse:
     """Everything of a session, read with one query."""
-    return _page(request, _load(request, session_id))
+    try:
+        return _page(request, _load(request, session_id))
+    except Unreadable:
+        return _unreadable(request, session_id)
 
 
 def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form) -> HttpResponse:
@@ -191,6 +198,8 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
         "conflicts": transcript.conflicts(run),
         "after_end": transcript.after_end(run),
         "may_void": not voiding.obstacle(run.session, by=actor(request), now=study.now(), zone=study.zone()),
+        "extras": story.extras(run),
+        "left_out": story.left_out(run),
         "costs": costs,
         "total": transcript.total(costs),
         "may_be_offline": run.may_be_offline(study.now()),
@@ -205,10 +214,20 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
 def _load(request: HttpRequest, session_id: str) -> Run:
     try:
         run = Run.load(session_id)
+    except SessionUnreadable as error:
+        raise Unreadable(str(error)) from None
     except SessionNotFound:
         raise Http404("no such session") from None
     sites.check_session(request, run.session)
     return run
+
+
+def _unreadable(request: HttpRequest, session_id: str) -> HttpResponse:
+    """What is there of a session that cannot be shown: why, and the raw records."""
+    items = Session.whole(session_id)
+    session = next(item for item in items if isinstance(item, Session))
+    sites.check_session(request, session)
+    return render(request, "sessions/unreadable.html", {"unreadable": [session], "session_id": session_id})
 
 
 @allow("facilitator", "admin")

@@ -143,7 +143,7 @@ def show(request: HttpRequest, student_id: str) -> HttpResponse:
             raise Http404("no such student") from None
         return erased(request, student_id)
     sites.check_student(request, record.student)
-    sessions = [item for item in Session.of_student(student_id) if isinstance(item, Session)]
+    sessions = list(Session.of_student(student_id))  # those that cannot be read as well, by name
     context = {
         "student": record.student,
         "record": record,

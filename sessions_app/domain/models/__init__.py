@@ -3,7 +3,7 @@
 from .allocation import AllocationEntry, AllocationTally
 from .assessment import Assessment, AssessmentQuestion
 from .audit import AuditEntry, AuditHead, AuditReason, AuditSeal
-from .base import InvalidField, Item, configure, connection
+from .base import InvalidField, Item, configure, connection, readable
 from .browser import Browser, ParticipantLink
 from .call import Call, OpenCall
 from .conflict import AnswerConflict
@@ -78,4 +78,5 @@ __all__ = [
     "WorkerHeartbeat",
     "configure",
     "connection",
+    "readable",
 ]

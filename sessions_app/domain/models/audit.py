@@ -30,6 +30,7 @@ from .base import Count, InvalidField, Item, Text, Timestamp, connection
 ACTIONS = (
     "safeguarding.call",
     "student.enrol",
+    "student.adopt",
     "student.erase",
     "consent.list",
     "consent.view",

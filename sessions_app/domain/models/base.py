@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from pynamodb.attributes import (
     Attribute,
@@ -485,8 +485,8 @@ class Item(Model):
     by_day = Index5()
 
     ALIASES: ClassVar[Mapping[str, str]] = {}
-    ROW_NEEDS: ClassVar[tuple[str, ...]] = ()
-    """Dotted paths without which an item of this kind is no row of a list. Overridden by entities."""
+    ROW_NEEDS: ClassVar[tuple[str, ...] | None] = None
+    """Dotted paths without which an item of this kind is no row of a list; None for all that it must have."""
 
     unknown: dict[str, Any]
     lacking: frozenset[str] = frozenset()
@@ -494,6 +494,12 @@ class Item(Model):
     """What was stored but could not be read, or is missing, as (dotted path, reason): it was left out."""
     adjustments: tuple[Remark, ...] = ()
     """What was read in another way than it is stored, such as a number stored as text."""
+
+    @property
+    def kind(self) -> str:
+        """The stored name of its class; empty for a plain Item."""
+        kinds: Any = Item.get_attributes()["entity_type"]
+        return kinds.get_discriminator(type(self)) or ""
 
     @property
     def is_readable(self) -> bool:
@@ -506,7 +512,18 @@ class Item(Model):
         if type(self) is Item:
             kind = self.unknown.get("entity_type", {}).get("S")
             return f"entity_type {shortened(kind)} is unknown" if kind else "entity_type is missing"
-        return next(filter(None, map(self._lack, self.ROW_NEEDS)), "")
+        lacks = map(self._lack, self._lacking_values() if self.ROW_NEEDS is None else self.ROW_NEEDS)
+        return next(filter(None, (*lacks, *map(self._bad_id, IDS))), "")
+
+    def _lacking_values(self) -> list[str]:
+        """Maps and lists are left out: empty ones stand in for them."""
+        return sorted(name for name in self.lacking if getattr(self, name) is None)
+
+    def _bad_id(self, name: str) -> str:
+        value = self.attribute_values.get(name)
+        if value is None or re.fullmatch(ID, value):
+            return ""
+        return f"{name} {shortened(value)} has characters that an id may not have"
 
     def _lack(self, path: str) -> str:
         value: Any = self
@@ -514,8 +531,6 @@ class Item(Model):
             value = getattr(value, name, None)
         if value is None or value == "":
             return next((f"{p} {why}" for p, why in self.faults if path == p), f"{path} is missing")
-        if path in IDS and not re.fullmatch(ID, value):
-            return f"{path} {shortened(value)} has characters that an id may not have"
         return ""
 
     @property
@@ -556,6 +571,11 @@ class Item(Model):
         return instance
 
     @classmethod
+    def _get_discriminator_attribute(cls) -> DiscriminatorAttribute | None:
+        """None for Item itself: PynamoDB would filter its queries by it, and unknown kinds would vanish."""
+        return None if cls is Item else super()._get_discriminator_attribute()
+
+    @classmethod
     def _kind_of(cls, stored: Mapping[str, Mapping[str, Any]]) -> type[Any]:
         name = stored.get("entity_type")
         kinds: Any = cls.get_attributes()["entity_type"]
@@ -581,6 +601,20 @@ class Item(Model):
         """Those of this kind; where a key holds another, nothing is there."""
         found: Iterator[Any] = super(Item, Item).batch_get(items, *arguments, **options)
         return (item for item in found if isinstance(item, cls))
+
+
+def same_version(path: Any, version: float | None) -> Any:
+    """The condition that a version is still what was read; one that is no number guards nothing."""
+    odd = ~path.is_type()
+    return odd if version is None else (path == version) | odd
+
+
+_I = TypeVar("_I", bound=Item)
+
+
+def readable(items: Iterable[Any], kind: type[_I]) -> Iterator[_I]:
+    """Those of a kind that can be a row; what another client stored otherwise is passed by."""
+    return (item for item in items if isinstance(item, kind) and item.is_readable)
 
 
 def _subclasses(model: type[Item]) -> Iterator[type[Item]]:

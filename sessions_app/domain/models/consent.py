@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import keys
-from .base import Count, Flag, Item, Text, Timestamp
+from .base import Count, Flag, Item, Text, Timestamp, readable
 
 FORM_KINDS = ("parental_permission", "assent", "child_assent", "adult_consent")
 # An event about no single form is about taking part as a whole.
@@ -112,7 +112,7 @@ class FormText(Item, discriminator="form_text"):
     @classmethod
     def all(cls) -> list[FormText]:
         """Every text that anybody ever agreed to, by kind, oldest first."""
-        return [item for item in Item.by_condition.query(keys.FORMS) if isinstance(item, FormText)]
+        return list(readable(Item.by_condition.query(keys.FORMS), FormText))
 
     @property
     def sha256(self) -> str:

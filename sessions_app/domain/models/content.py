@@ -70,6 +70,8 @@ class ContentMetadataTimes(Map):
 
 
 class ContentDelivery(Item, discriminator="content_delivery"):
+    ROW_NEEDS: ClassVar = ()
+
     session_id = Text()
     student_id = Text()
     content_metadata = ContentMetadata()
@@ -81,8 +83,6 @@ class ContentDelivery(Item, discriminator="content_delivery"):
 
 class PreparedQuestion(Item, discriminator="prepared_question"):
     """The first question of an intervention, generated while its segment plays."""
-
-    ROW_NEEDS: ClassVar = ("segment_id",)
 
     session_id = Text()
     segment_id = Number(least=1, most=4, whole=True)

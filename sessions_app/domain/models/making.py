@@ -5,7 +5,7 @@ PK SESSION#<id>  SK EVENT#MAKING#<segment>#<number>
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from .. import keys
 from .base import Flag, Item, Number, Text
@@ -16,8 +16,6 @@ class QuestionMaking(Item, discriminator="question_making"):
 
     `awaited`: a student waits for the question. Otherwise it is prepared while a segment plays.
     """
-
-    ROW_NEEDS: ClassVar = ("segment_id", "question_number")
 
     session_id = Text()
     segment_id = Number(least=1, most=4, whole=True)

@@ -77,7 +77,7 @@ class FormRecord(Map):
         return (self.kind or self.event_id) == kind
 
     def is_about(self, sha256: str) -> bool:
-        return sha256.startswith(self.sha256)
+        return bool(self.sha256) and sha256.startswith(self.sha256)
 
     @property
     def fingerprint(self) -> str:

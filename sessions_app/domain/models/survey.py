@@ -5,6 +5,8 @@ PK SESSION#<id>  SK POST_SURVEY
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from .base import Count, Flag, Item, Map, Rating, Seconds, Text, Timestamp
 
 LONGEST = 4000
@@ -64,6 +66,8 @@ class SurveyRecordMetadata(Map):
 
 
 class PostSurvey(Item, discriminator="post_survey"):
+    ROW_NEEDS: ClassVar = ()
+
     session_id = Text()
     student_id = Text()
     survey_metadata = SurveyMetadata()

@@ -8,6 +8,8 @@ token only as its SHA-256; the address of the device only as its network.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from .. import keys
 from .base import Flag, InvalidField, Item, Map, Number, Text, Timestamp
 
@@ -53,6 +55,8 @@ class VerificationMetadata(Map):
 
 
 class LocationVerification(Item, discriminator="location_verification"):
+    ROW_NEEDS: ClassVar = ()
+
     session_id = Text()
     student_id = Text()
     location_data = LocationData()
