@@ -19,6 +19,7 @@ from pynamodb.exceptions import PynamoDBException
 from . import audit, keys, safeguarding
 from .audit import PARTICIPANT, Actor
 from .models import Call, OpenCall, Session
+from .models.base import same_version
 from .models.call import HELP as HELP
 from .models.call import LONGEST_NOTE
 from .models.call import NOTE as NOTE
@@ -128,16 +129,19 @@ def _raise_alarm(run: Run, sign: safeguarding.Kind, step: str, now: datetime) ->
 
 
 def _flag(transaction: Transaction, run: Run, call: Call, now: datetime) -> None:
-    """The session must still be there; an alarm is a flag on it, a wish to stop is none."""
+    """The session must still be there; an alarm is a flag on it, a wish to stop is none.
+
+    Metadata that another client left out has no place for the flag; the alarm is raised all the same.
+    """
     metadata: Any = Session.metadata
     known = list(run.session.metadata.data_quality_flags)
-    unchanged = metadata.version == run.session.metadata.version
-    if not call.is_alarm or SAFEGUARDING in known:
+    unchanged = same_version(metadata.version, run.session.metadata.version)
+    if not call.is_alarm or SAFEGUARDING in known or "metadata" in run.session.lacking:
         transaction.check("session", Session, run.session.PK, run.session.SK, Session.PK.exists())
         return
     actions = [
         metadata.data_quality_flags.set([*known, SAFEGUARDING]),
-        metadata.version.set(run.session.metadata.version + 1),
+        metadata.version.set((run.session.metadata.version or 0) + 1),
         metadata.updated_at.set(now),
     ]
     transaction.update("session", Session(PK=run.session.PK, SK=run.session.SK), actions, unchanged)
