@@ -247,8 +247,7 @@ def _problems(run: Run, flags: Iterable[str], now: datetime) -> Iterable[str]:
     yield from (CALLS[call.kind] for call in _calls(run))
     silence = now - run.last_seen
     if silence > SILENT_AFTER:
-        offline = ", maybe offline" if run.may_be_offline(now) else ""
-        yield f"still for {silence // timedelta(minutes=1)} min{offline}"
+        yield f"still for {silence // timedelta(minutes=1)} min"
     if any(not conflict.is_after_end for conflict in run.conflicts):
         yield "two texts"
     yield from (words for flag, words in PROBLEM_FLAGS.items() if flag in flags)
