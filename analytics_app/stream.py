@@ -22,7 +22,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sessions_app.domain import dead_letters, keys, seals
+from sessions_app.domain import adoption, dead_letters, keys, seals
 from sessions_app.domain.models import Contribution, DeadLetter, Item, ShardCheckpoint, configure
 from sessions_app.domain.models.transaction import Busy
 
@@ -39,7 +39,7 @@ WATCHED: dict[str, tuple[str, ...] | None] = {
     "post_survey": ("location_experience", "intervention_experience", "learning_experience"),
     "contribution": (),  # only its removal matters: the session was erased with all that hung on it
 }
-STATISTICS, SEALING = "statistics", "sealing"
+STATISTICS, SEALING, ADOPTION = "statistics", "sealing", "adoption"
 
 Image = Mapping[str, Mapping[str, Any]]
 
@@ -190,6 +190,8 @@ def retry(letter: DeadLetter) -> bool:
     LETTERS.read_at = float("-inf")
     if letter.duty == STATISTICS:
         _count_session(pk.removeprefix(keys.SESSION_PREFIX), None)
+    elif letter.duty == ADOPTION:
+        _adopt(pk)
     elif letter.duty == SEALING:
         entry = dead_letters.stored(pk, sk)
         if entry is None:
@@ -205,7 +207,7 @@ def retry_due(now: datetime) -> int:
     return sum(retry(letter) for letter in due if letter.duty in RETRIED)
 
 
-RETRIED = (STATISTICS, SEALING)
+RETRIED = (STATISTICS, SEALING, ADOPTION)
 """Duties whose record can be processed again as it stands in the table."""
 
 
@@ -326,9 +328,34 @@ Take = Callable[[list[dict[str, Any]], str], object]
 
 
 def count(records: list[dict[str, Any]], shard_id: str) -> None:
-    """Seals and statistics."""
-    for failure in process(list(records)):
+    """Seals, statistics, and what the lists need of students that another client enrolled."""
+    failures = process(list(records))
+    for record in records:
+        if is_new_profile(record):
+            _adopt(record["dynamodb"]["Keys"]["PK"]["S"])
+    for failure in failures:
         raise failure.error
+
+
+def is_new_profile(record: Mapping[str, Any]) -> bool:
+    """Whether the record tells of a profile that no list knows: ours have a code from the start."""
+    change = record["dynamodb"]
+    new = change.get("NewImage") or {}
+    is_profile = change["Keys"]["SK"]["S"] == keys.PROFILE and _text(new, "entity_type") == "student_profile"
+    return is_profile and not _text(new, "student_code")
+
+
+def _adopt(pk: str) -> None:
+    """Raises only what waiting mends."""
+    try:
+        adoption.adopt(pk.removeprefix(keys.STUDENT_PREFIX), now=_now())
+    except Exception as error:
+        if _comes_again(error):
+            raise
+        if dead_letters.stored(pk, keys.PROFILE) is not None:
+            give_up(ADOPTION, pk, keys.PROFILE, error)
+            return
+    settled(ADOPTION, pk, keys.PROFILE)
 
 
 class NoStream(LookupError):

@@ -17,7 +17,14 @@ from analytics_app.management.commands import run_worker
 from sessions_app import study
 from sessions_app.domain import abandoned, audit, dead_letters, keys, worker_status
 from sessions_app.domain.audit import SYSTEM
-from sessions_app.domain.models import AuditEntry, AuditSeal, DeadLetter, InvalidField, Item
+from sessions_app.domain.models import (
+    AuditEntry,
+    AuditSeal,
+    DeadLetter,
+    DirectoryEntry,
+    InvalidField,
+    Item,
+)
 from sessions_app.domain.models.transaction import Busy
 from sessions_app.domain.run import SessionUnreadable
 from tests.analytics import cohort
@@ -220,6 +227,39 @@ def test_a_session_that_cannot_be_closed_holds_up_no_other(
     monkeypatch.setattr(study, "now", lambda: cohort.NOON + timedelta(days=3))
     assert run_worker.LeftBehind().step() is True
     assert letters() == [("abandoned", odd.PK)]
+
+
+def profile(**changes: Any) -> dict[str, Any]:
+    told = {"age": {"N": "16"}, "grade_level": {"N": "10"}, "school": {"S": "Foreign High"}}
+    demographics = {**told, "richmond_resident": {"BOOL": True}, **changes}
+    return {
+        "PK": {"S": "STUDENT#6bf46c69"},
+        "SK": {"S": "PROFILE"},
+        "entity_type": {"S": "student_profile"},
+        "student_id": {"S": "6bf46c69"},
+        "demographics": {"M": {name: value for name, value in demographics.items() if value}},
+        "consent_data": {"M": {"parent_consent": {"BOOL": True}, "student_assent": {"BOOL": True}}},
+        "metadata": {"M": {"created_at": {"S": "2026-11-30T07:30:14Z"}}},
+    }
+
+
+def test_a_student_that_another_client_enrolled_is_listed(table: str, put: Any) -> None:
+    put(profile())
+    follow(table)
+    (entry,) = [item for item in DirectoryEntry.all() if isinstance(item, DirectoryEntry)]
+    assert entry.student_id == "6bf46c69"
+    assert letters() == []
+    assert follow(table).poll() == 0  # what was built is not adopted again
+
+
+def test_a_student_that_cannot_be_adopted_is_named_until_the_profile_is_mended(table: str, put: Any) -> None:
+    put(profile(age=None))
+    follow(table)
+    (letter,) = dead_letters.open_letters()
+    assert (letter.duty, letter.reason) == ("adoption", "demographics.age cannot be read")
+    put(profile())
+    follow(table)
+    assert letters() == []
 
 
 # --- letters
