@@ -21,6 +21,9 @@ HARM: Final[Kind] = "harm"
 STOP: Final[Kind] = "stop"
 URGENT: Final = (SELF, HARM)
 
+PIECE, OVERLAP = 4_000, 200
+"""Characters that are read at once; `folded` reads no more than 6,000."""
+
 _SPELLINGS = (
     (r"['\u2018\u2019`\u00b4]", ""),
     (r"([a-z])\1{2,}", r"\1"),
@@ -103,9 +106,13 @@ _PATTERNS: Final[dict[Kind, tuple[str, ...]]] = {
         r"\b(?:how|ways|way|where|when) (?:\w+ )?to (?:die|kill myself|end my life|commit suicide|overdose|od)\b(?! (?:of|for|in (?:the|a) (?:war|battle)))",
         r"\b(?:asleep|sleep|go away|be gone|disappear|leave) forever\b(?<!they disappear forever)|\b(?:my own|about my) (?:death|funeral|suicide)\b|\b(?:almost|nearly|wanted to|want to|going to|could) jump(?:ed)? (?:off|in front|from)\b",
         r"\bi (?:\w+ )?(?:dont|cant|couldnt|never) see myself (?:\w+ )?(?:here|alive|living|growing up|being|making it)\b|\bi wont (?:\w+ )?(?:be here|be alive|make it) (?:\w+ )?(?:next|tomorrow|to|till|long|much longer)\b",
-        r"\b(?:no ?one|nobody) (?:\w+ )?(?:needs|wants|loves|likes) me\b|\b(?:i should just|better if i) (?:go|leave|die|be gone|werent here)\b|\b(?:living|life|existing|being alive) (?:\w+ )?(?:hurts|is too much|is pointless|is pain|is torture for me)\b",
+        r"\b(?:no ?one|nobody) (?:\w+ )?(?:needs|wants|loves|likes) me\b(?! to\b)|\b(?:i should just|better if i) (?:go|leave|die|be gone|werent here)\b|\b(?:living|life|existing|being alive) (?:\w+ )?(?:hurts|is too much|is pointless|is pain|is torture for me)\b",
         r"\bi (?:keep|have|hide|carry|hid|got) (?:a|the|my) (?:blade|razor|rope|noose|knife)\b (?:\w+ ){0,5}(?:when|for|bed|pillow|drawer|case)\b",
         r"\b(?:me dan|tengo|con) ganas de (?:morir\w*|matarme|desaparecer|no vivir)\b(?! de)|\b(?:no|nunca) (?:\w+ )?despertar(?:me)?\b(?! (?:a|al|el|la)\b)|\bnadie me (?:quiere|necesita)\b",
+        r"\b(?:and|so|when|then|because|cuz) i (?:\w+ )?cut(?:ting)?$|\bi (?:\w+ )?(?:cut|started cutting|been cutting)(?: again| every ?day| at night| to feel\b.*| when im (?:sad|alone|stressed))$",
+        r"\b(?:be|go|join) (?:with |to )?(?:my |him |her )?(?:\w+ )?in heaven\b|\bi (?:\w+ )?(?:should|deserve to|need to) (?:be dead|die|not exist)\b(?! (?:of|from))|\band should be dead\b|\bim not worth (?:anything|living|it to anyone)\b",
+        r"\b(?:hope|wish|pray) (?:that )?i (?:\w+ )?(?:get|got|am|was) (?:hit by|run over by|killed by|in) a (?:car|truck|bus|train|crash)\b|\bno (?:quiero|deberia) estar (?:aqui )?en este mundo\b|\bya no quiero estar aqui\b(?! (?:en la escuela|en el museo|sentad\w))",
+        r"\b(?:pain|everything|it) (?:to )?(?:stop|end) (?:so i|and i|by) (?:cut|cutting|die|dying|hurt|hurting)\b|\bi (?:cant|can not) (?:keep|go on) (?:living|doing life|like this)\b",
         r"\bwhy am i (?:even |still )?(?:alive|here on earth|living)\b|\bwhy was i (?:even )?born\b",
         r"\bi (?:\w+ )?(?:wrote|left|have|write) (?:\w+ )?(?:goodbye|suicide) (?:note|letter)\b",
         r"\b(?:want|wouldnt mind|hope|wish)(?: if)? (?:a |the )?(?:car|truck|bus|train) (?:to |would )?(?:hit|hits|run over|ran over) me\b",
@@ -140,6 +147,11 @@ _PATTERNS: Final[dict[Kind, tuple[str, ...]]] = {
         r"\bmade me bleed\b|\bleaves? marks\b|\bleft marks on me\b|\bblack eye from\b|\b(?:hits|hit|beats|beat) (?:my mom|my mother|my sister|my brother|my little)\b(?! (?:at|in)\b)",
         r"\bme (?:da|dan|dio) (?:\w+ )?(?:con (?:el|la|un|una) (?:cinto|cinturon|cable|palo|chancla|correa)|golpes|cachetadas|patadas|una paliza)\b|\bme deja(?:n)? marcas\b|\bentra (?:a|en) mi (?:cuarto|cama|recamara)\b",
         rf"\b(?:un|ese|este|el) {_MAN} me (?:sigue|persigue|toca|toco|mira cuando|espera|manda|ofrece)\b|\bme (?:sigue|persigue)n? (?:cuando|hasta|todos|a mi casa)\b|\bno tengo (?:donde|a donde) (?:dormir|vivir|ir)\b|\bme (?:dejan|deja) sol[oa] (?:por|varios|muchos)\b|\bme (?:corrieron|echaron) de (?:la|mi) casa\b",
+        rf"\b(?:my |a |the )?(?:\w+ )?{_PERSON} (?:\w+ ){{0,4}}(?:touch\w*|hits?|hitting|beats?|hurts?|rapes?|kiss\w*) (?:my (?:little |big |older |baby )?(?:sister|brother|mom|mother|siblings) and me|me and my (?:\w+ )?(?:sister|brother|mom|mother))\b",
+        r"\b(?:stepdad|husband|stranger|man|guy|old man|someone|dude|adult|teacher|coach|he|she) (?:\w+ ){0,4}(?:messag\w+|texts?|texting|dms?|snaps?|calls?|asks?|asking|writes?) (?:\w+ )?me (?:\w+ ){0,3}(?:for (?:nudes?|pics|pictures|photos|sex)|to (?:send|meet|come over|undress)|at night|secretly)\b",
+        r"\b(?:stepdad|husband|stranger|uncle) (?:\w+ )?touch\w* (?:me|my|us)\b|\b(?:they|he|she|boys|girls|kids|people) (?:\w+ ){0,6}(?:to |wanna |want to |going to )(?:beat|jump|fight|kill|hurt|stab|shoot) me\b(?! (?:at|in) (?:chess|basketball|the game))",
+        r"\b(?:then|and|and then) (?:punch\w*|hits?|slap\w*|kick\w*|beats?) me\b(?! (?:at|in)\b)|\bnos (?:pega|golpea|toca|maltrata|amenaza|encierra)n?\b(?! (?:la historia|el sol))",
+        r"\b(?:mom|dad|mother|father|parents?|stepdad) (?:\w+ ){0,2}(?:on drugs|does drugs|uses drugs|always drunk|gets? drunk and|is drunk every|passed out)\b|\b(?:nothing|no food|not anything) (?:for (?:me|us) )?to eat at home\b",
         r"\b(?:comes?|came|sneaks?) (?:in|into|to) my (?:room|bed)\b",
         r"\b(?:does|did|do) (?:bad |weird |sexual )?(?:things|stuff) to me\b",
         r"\bi (?:was|got|get|been|am being|have been|am) (?:\w+ )?(?:raped|molested|assaulted|groped|abused|beaten|beat|touched (?:by|in)|whipped|trafficked|jumped|bullied)\b",
@@ -171,6 +183,7 @@ _PATTERNS: Final[dict[Kind, tuple[str, ...]]] = {
         r"\b(?:can|could|may) (?:i|we) (?:please )?(?:finish|do this|do it|come back|continue) (?:later|another (?:time|day)|tomorrow|next time)\b|\b(?:can|could|will) (?:you|u) (?:please )?let me (?:go|stop|leave|out)\b",
         r"\bi dont want to be (?:in|part of) (?:this|the study|it)\b|\b(?:im )?not (?:doing|answering|finishing) (?:this|these|it|anything|any more)(?: questions)? ?(?:anymore|sorry|bye|now)\b|\bi (?:want|wish|would like|d like) to (?:withdraw|drop out|opt out|be excused|withdraw from (?:this|the study)|take a break|end (?:this|the session|it) (?:now|here|early))\b|\bi changed my mind (?:about (?:this|the study|doing)|i dont want)\b|\bget me out of (?:here|this)\b|\bi cant (?:do|finish) this (?:test|study|anymore|right now)\b|\bi (?:refuse|wont) (?:to )?(?:answer|continue|do this)\b",
         r"^(?:ya )?(?:me quiero|me quisiera|quiero|quisiera) (?:ir|salir(?:me)?|irme|parar|terminar|acabar|retirar(?:me)?)(?: (?:ya|esto|por favor|ahora|de aqui|del estudio))*$|\bno quiero (?:estar en (?:esto|el estudio|este estudio)|seguir con esto|hacer esto)\b",
+        r"\b(?:can|could|may) (?:i|we) (?:please )?be (?:finished|done|excused|through)(?: (?:now|please|with this))*$|\bi dont feel like (?:continuing|going on|doing this|finishing|answering)\b|\b(?:quiero|prefiero) dejar de (?:contestar|responder|hacer esto|participar)\b|\b(?:please|pls) end (?:this|the session|it)\b(?! (?:war|slavery))",
         r"^(?:ok )?i (?:quit|give up|am done|m done)$|^(?:nah )?im (?:done|out)(?: (?:i dont|bye|with this|now))*$|\bim done i dont\b",
         r"\b(?:how do i|how can i|i want to) (?:stop|exit|quit|leave|end) (?:this|the (?:session|study|test))\b|^(?:please |pls )?(?:stop|end) (?:this|it|the (?:session|test|study))?(?: now| please| pls)*$|^make (?:it|this) stop(?: please| now)*$|^stop$",
         r"^(?:\w+ )?i (?:really )?(?:need|want) (?:to take )?a break(?: now| please| pls| from this)*$",
@@ -216,10 +229,10 @@ def signs_in(texts: Iterable[str]) -> tuple[Kind, ...]:
 def _sentences(text: str) -> Iterable[str]:
     """In plain letters, with common spellings brought together; commas end nothing, for students use few."""
     for sentence in re.split(r"[.!?;\n\u2026]+", text):
-        plain = _JOKE.sub(" ", _plain(sentence))
-        plain = " ".join(plain.split())
-        if plain:
-            yield plain
+        for start in range(0, len(sentence), PIECE):  # pieces overlap, so that none cuts a sign in two
+            plain = _JOKE.sub(" ", _plain(sentence[start : start + PIECE + OVERLAP]))
+            if plain.strip():
+                yield " ".join(plain.split())
 
 
 def _plain(sentence: str) -> str:

@@ -76,6 +76,7 @@ def test_case_apostrophes_and_stretched_words_do_not_hide_a_sign() -> None:
 def test_a_sign_in_a_long_answer_is_found_and_the_gravest_comes_first() -> None:
     text = "The river gave power. i want to stop. My dad hits me. And I want to die\nThe canal was useful."
     assert signs(text) == ("self", "harm", "stop")
+    assert signs("and then " * 800 + "my dad hits me " + "and so on " * 200) == ("harm",)
     assert signs_in(["The canal", "", "my dad hits me"]) == ("harm",)
     assert signs("") == ()
 
