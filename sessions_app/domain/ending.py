@@ -163,9 +163,11 @@ def closing(run: Run, *, state: str, end: datetime, by: Actor, now: datetime, re
 def reopen(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     """Staff open a session again that was stopped, or left to the clock. One that holds all steps completes.
 
-    Raises InvalidField without a reason, SessionClosed for any other session, open_session.AlreadyOpen,
-    ConsentNotInForce, Busy.
+    Raises InvalidField without a reason, SessionClosed for any other session and a void one,
+    open_session.AlreadyOpen, ConsentNotInForce, Busy.
     """
+    if run.session.is_void:
+        raise SessionClosed("void")
     if run.session.is_void:
         raise SessionClosed("void")
     if run.session.state not in ("stopped", "abandoned"):

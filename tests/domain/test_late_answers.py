@@ -1,12 +1,12 @@
 """What was given while a session was open is stored whenever it arrives, whatever closed it meanwhile."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from sessions_app.domain import abandoned, ending, flow, keys, late, open_session, withdrawal
+from sessions_app.domain import abandoned, ending, flow, keys, late, open_session, voiding, withdrawal
 from sessions_app.domain.models import InvalidField, Session, Student
 from sessions_app.domain.run import ConsentNotInForce, OutOfStep, Run, SessionClosed
 from sessions_app.domain.submissions import KeptForStaff
@@ -381,6 +381,15 @@ def test_no_other_session_is_reopened(table: str, state: str, everything: Everyt
         ending.reopen(Run.load(participant.run.id), by=ADMIN, now=NOON, reason="a mistake")
     assert refused.value.state == state
     assert everything() == before
+
+
+def test_a_void_session_is_not_reopened(table: str) -> None:
+    run = start(enrol())
+    voiding.void(run, kind="wrong_student", reason="a mistake", by=ADMIN, now=NOON, zone=UTC)
+    with pytest.raises(SessionClosed) as refused:
+        ending.reopen(Run.load(run.id), by=ADMIN, now=NOON, reason="a mistake")
+    assert refused.value.state == "void"
+    assert not Run.load(run.id).is_open
 
 
 def test_nothing_is_reopened_without_consent(table: str) -> None:
