@@ -29,6 +29,8 @@ PUBLIC = frozenset({"public"})
 ADMIN_SITE = "admin"
 SITE_PREFIX = "site:"
 """Begins the name of a group whose members belong to a school; the school's id follows."""
+LIMITED = "limited"
+"""In a web session: until it signs in again the account has a facilitator's rights only, at this school."""
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
@@ -104,7 +106,33 @@ def _groups_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
     if kept is None:
         kept = frozenset(Group.objects.filter(user=user.pk).values_list("name", flat=True))
         user._groups = kept  # type: ignore[attr-defined]
-    return kept
+    if not is_limited(user):
+        return kept
+    schools = {name for name in kept if name.startswith(SITE_PREFIX)}
+    return frozenset({"facilitator", f"{SITE_PREFIX}{user.limited_to}", *schools})  # type: ignore[attr-defined]
+
+
+def is_limited(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether LimitedRightsMiddleware found that the account has to sign in again for all of its rights."""
+    return getattr(user, "limited_to", None) is not None
+
+
+class LimitedRightsMiddleware:
+    """A tablet that was taken back by its PIN is a facilitator's, whoever handed it over: students see PINs.
+
+    Nothing of the account changes but the object of this request, which is never saved.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        school = request.session.get(LIMITED)
+        if school is not None and request.user.is_authenticated:
+            user: Any = request.user
+            user.is_staff = user.is_superuser = False
+            user.limited_to = school
+        return self.get_response(request)
 
 
 def forget_groups(user: AbstractBaseUser) -> None:

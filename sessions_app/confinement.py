@@ -23,14 +23,15 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils.crypto import constant_time_compare
 from django_htmx.http import HttpResponseClientRedirect
 
-from .access import is_for_confined
+from .access import LIMITED, is_for_confined, roles_of
 from .domain import browsers
 from .domain.models import Item
 
 KEY = "confined"
 # The second factor's key is django-otp's: a tablet that comes back need not ask for it anew. The moment since
 # which the account is signed in stays, too: a lock prolongs no web session.
-SET_ASIDE = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, "otp_device_id", "since")
+SECOND_FACTOR = "otp_device_id"
+SET_ASIDE = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, SECOND_FACTOR, "since", LIMITED)
 
 
 class Ended(Exception):
@@ -47,6 +48,7 @@ class Confinement:
     session_id: str
     browser_id: str
     student_id: str
+    school: str = ""
     pin: str = ""
     staff: dict[str, Any] = field(default_factory=dict)
 
@@ -64,7 +66,9 @@ def of(request: HttpRequest) -> Confinement | None:
     return Confinement(**held) if held else None
 
 
-def hand_over(request: HttpRequest, *, session_id: str, browser_id: str, student_id: str, pin: str) -> None:
+def hand_over(
+    request: HttpRequest, *, session_id: str, browser_id: str, student_id: str, school: str, pin: str
+) -> None:
     """From now on this browser has no account. Its web session is a new one, with a new key."""
     staff = {name: request.session[name] for name in SET_ASIDE if name in request.session}
     list(messages.get_messages(request))  # what waits to be told is for staff
@@ -73,6 +77,7 @@ def hand_over(request: HttpRequest, *, session_id: str, browser_id: str, student
         "session_id": session_id,
         "browser_id": browser_id,
         "student_id": student_id,
+        "school": school,
         "pin": make_password(pin),
         "staff": staff,
     }
@@ -91,11 +96,20 @@ def check(request: HttpRequest, items: Iterable[Item]) -> None:
         raise Ended
 
 
-def give_back(request: HttpRequest, confinement: Confinement, user: User) -> None:
-    """The account is signed in again as it was, in a new web session."""
+def give_back(request: HttpRequest, confinement: Confinement, user: User, *, by_pin: bool) -> bool:
+    """The account is signed in again, in a new web session; whether with all of its rights.
+
+    By the PIN with those of a facilitator only, and without its second factor: students stand beside whoever
+    types the PIN. At the session's school, so that a session of any school can be finished.
+    """
+    kept = {**confinement.staff, HASH_SESSION_KEY: user.get_session_auth_hash()}
+    if by_pin and roles_of(user) != {"facilitator"}:
+        kept.pop(SECOND_FACTOR, None)
+        kept.setdefault(LIMITED, confinement.school)
     _begin_anew(request)
-    request.session.update({**confinement.staff, HASH_SESSION_KEY: user.get_session_auth_hash()})
+    request.session.update(kept)
     request.user = user
+    return LIMITED not in kept
 
 
 def end(request: HttpRequest) -> None:

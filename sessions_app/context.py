@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from . import access
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """`roles`: names of the reader's roles; `tutor_offline`: dynamic questions come from the script;
-    `csp_nonce`: what each script and stylesheet of this response carries."""
+    """`roles`: names of the reader's roles; `limited`: whether these are fewer until signing in again;
+    `tutor_offline`: dynamic questions come from the script; `csp_nonce`: what each script and stylesheet of
+    this response carries."""
     return {
         "csp_nonce": getattr(request, "csp_nonce", ""),
         "confinement": getattr(request, "confinement", None),
         "roles": roles_of(request),
+        "limited": access.is_limited(getattr(request, "user", None) or AnonymousUser()),
         "tutor_offline": not getattr(settings, "ANTHROPIC_API_KEY", ""),
     }
 

@@ -16,6 +16,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
@@ -24,7 +25,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from sessions_app import qr
-from sessions_app.access import actor_of, public
+from sessions_app.access import LIMITED, actor_of, is_limited, public
 from sessions_app.auditing import failure, tell
 from socratic_site import second_factor, session_life
 
@@ -45,6 +46,10 @@ class SignInForm(AuthenticationForm):
 class SignIn(LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.redirect_authenticated_user = not is_limited(request.user)
+        return super().dispatch(request, *args, **kwargs)
 
     def get_redirect_url(self, request: HttpRequest | None = None) -> str:
         """Never back to the pages of signing in: whoever is signed in would go in circles."""
@@ -87,6 +92,7 @@ def enter(request: HttpRequest, user: User, *, device: Any = None) -> None:
     """Signs in. Raises NotTold when that could not be written into the audit log."""
     tell("sign_in", by=actor_of(user), new={"second_factor": "yes" if device else None})
     request.session.pop(PENDING, None)
+    request.session.pop(LIMITED, None)
     if device is not None:
         user.otp_device = device  # type: ignore[attr-defined]  # django-otp keeps it in the session
     auth.login(request, user, backend=BACKEND)

@@ -27,6 +27,7 @@ STORE_AWAY = "The store did not answer, so nothing has changed. Please try again
 WRONG = "This is not right. Nothing has changed."
 PIN_SPENT = "The PIN was wrong too often. Only the password takes the tablet back now."
 TOO_SOON = "The password was wrong too often. Please wait a minute, then try again."
+LIMITED_RIGHTS = "You have a facilitator's access. Sign in again for the rest of your pages."
 SECRET = {"autocomplete": "off", "spellcheck": "false"}
 
 
@@ -101,7 +102,12 @@ def _handed_over(request: HttpRequest, run: Run, pin: str) -> HttpResponse:
     browser_id = uuid.uuid4().hex
     browsers.hand_over(run, browser_id=browser_id, by=actor(request), now=study.now())
     confinement.hand_over(
-        request, session_id=run.id, browser_id=browser_id, student_id=run.session.student_id, pin=pin
+        request,
+        session_id=run.id,
+        browser_id=browser_id,
+        student_id=run.session.student_id,
+        school=run.session.site or "",
+        pin=pin,
     )
     return redirect("run", run.id)
 
@@ -148,8 +154,9 @@ def _taken_back(request: HttpRequest, bound: Confinement, form: forms.Form) -> H
         by=actor_of(staff),
         now=study.now(),
     )
-    confinement.give_back(request, bound, staff)
-    messages.success(request, "The tablet is yours again.")
+    by_pin = not form.cleaned_data["password"]
+    has_all = confinement.give_back(request, bound, staff, by_pin=by_pin)
+    messages.success(request, "Tablet unlocked." if has_all else f"Tablet unlocked. {LIMITED_RIGHTS}")
     return redirect("session", bound.session_id)
 
 

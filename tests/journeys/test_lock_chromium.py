@@ -69,6 +69,6 @@ def test_a_locked_tablet_in_the_hands_of_a_student(site: Site, visit: Callable[.
     page.fill("[name=pin]", PIN)
     guide.primary.click()
     expect(page).to_have_url(re.compile(f"/sessions/{session}/$"))
-    expect(page.locator("body")).to_contain_text("The tablet is yours again.")
+    expect(page.locator("body")).to_contain_text("Tablet unlocked.")
     again.goto("/students/")  # the copy of the old cookie is worth nothing
     expect(again).to_have_url(re.compile("/login/"))

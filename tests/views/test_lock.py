@@ -19,7 +19,7 @@ from sessions_app.domain.audit import Actor
 from sessions_app.domain.models import AuditEntry
 from sessions_app.domain.run import Run
 from tests.journeys.bot import Bot, walk
-from tests.journeys.cast import at, close, signed_in, started, store_away
+from tests.journeys.cast import at, close, enrolled, signed_in, started, store_away
 
 pytestmark = pytest.mark.django_db
 
@@ -224,6 +224,72 @@ def test_the_pin_takes_it_back(tablet: Client, run: Run) -> None:
         ("session.hand_over", "a-facilitator"),
         ("session.take_back", "a-facilitator"),
     }
+
+
+@pytest.fixture
+def admin(table: str) -> Client:
+    client = signed_in("admin")
+    user = User.objects.get(username="a-admin")
+    user.set_password(PASSWORD)
+    user.is_staff = user.is_superuser = True
+    user.save()
+    client.force_login(user)
+    return client
+
+
+def test_the_pin_gives_an_administrator_a_facilitators_page_only(admin: Client, run: Run) -> None:
+    assert admin.get("/audit/").status_code == 200
+    hand_over(admin, run)
+    response = take_back(admin, run, pin=PIN)
+    page = admin.get(response["Location"])
+    assert page.status_code == 200  # the session, of a school that the account does not belong to
+    assert "facilitator&#x27;s access. Sign in again" in page.content.decode()
+    assert "Sign in again for full access" in page.content.decode()
+    assert (page.wsgi_request.user.username, page.context["roles"]) == ("a-admin", {"facilitator"})
+    for path in ("/audit/", "/staff/sites/", "/records/", "/exports/", "/consent/"):
+        assert admin.get(path).status_code == 403, path
+    assert admin.get("/admin/").status_code == 302
+    assert admin.get(reverse("session_hand_over", args=[run.id])).status_code == 200
+    other = started(student=enrolled(school="A school elsewhere"))
+    assert admin.get(reverse("session", args=[other.id])).status_code == 404
+    user = User.objects.get(username="a-admin")
+    assert (user.is_staff, user.is_superuser) == (True, True)
+
+
+def test_handing_over_again_gives_nothing_more(admin: Client, run: Run) -> None:
+    for told in ({"pin": PIN}, {"pin": PIN}, {"password": PASSWORD}):
+        hand_over(admin, run)
+        take_back(admin, run, **told)
+        assert admin.get("/audit/").status_code == 403
+
+
+def test_signing_in_again_gives_an_administrator_everything_back(admin: Client, run: Run) -> None:
+    hand_over(admin, run)
+    take_back(admin, run, pin=PIN)
+    assert admin.get("/login/").status_code == 200
+    assert admin.post("/login/", {"username": "a-admin", "password": PASSWORD}).status_code == 302
+    assert admin.get("/audit/").status_code == 200
+
+
+def test_the_password_gives_an_administrator_everything_back(admin: Client, run: Run) -> None:
+    hand_over(admin, run)
+    take_back(admin, run, password=PASSWORD)
+    assert admin.get("/audit/").status_code == 200
+
+
+def test_with_a_second_factor_it_has_to_be_given_again(admin: Client, run: Run, settings: Any) -> None:
+    session = admin.session
+    device = TOTPDevice.objects.create(user=User.objects.get(username="a-admin"), name="app")
+    session["otp_device_id"] = device.persistent_id
+    session.save()
+    settings.REQUIRE_MFA = True
+    hand_over(admin, run)
+    take_back(admin, run, pin=PIN)
+    assert "otp_device_id" not in admin.session
+    assert admin.get(reverse("session", args=[run.id])).status_code == 200
+    again = admin.post("/login/", {"username": "a-admin", "password": PASSWORD})
+    assert again["Location"].startswith("/login/code/")
+    assert admin.get("/audit/").status_code == 302
 
 
 def test_a_wrong_pin_or_password_is_audited_without_it(tablet: Client, run: Run) -> None:
