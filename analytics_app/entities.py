@@ -545,6 +545,7 @@ LEFT_OUT: Final = frozenset(
             "audit_reason",
             "audit_seal",
             "audit_head",
+            "audit_sealer",
             "tombstone",
             "form_text",
             "renewal_decision",

@@ -22,9 +22,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sessions_app.domain import adoption, dead_letters, keys, seals
+from sessions_app.domain import adoption, dead_letters, keys, published_heads, seals
 from sessions_app.domain.models import Contribution, DeadLetter, Item, ShardCheckpoint, configure
 from sessions_app.domain.models.transaction import Busy
+from sessions_app.domain.seal_keys import SealKeys
 
 from . import rollups
 
@@ -264,7 +265,7 @@ def _seal_all(entries: list[Image]) -> int:
     Raises only what waiting mends.
     """
     try:
-        return seals.seal(entries, now=_now())
+        return seals.seal(entries, now=_now(), signing=signing())
     except Exception as error:
         if _comes_again(error):
             raise
@@ -274,7 +275,7 @@ def _seal_all(entries: list[Image]) -> int:
 def _seal_one(entry: Image) -> int:
     pk, sk = str(entry["PK"]["S"]), str(entry["SK"]["S"])
     try:
-        sealed = seals.seal([entry], now=_now())
+        sealed = seals.seal([entry], now=_now(), signing=signing())
     except Exception as error:
         if _comes_again(error):
             raise
@@ -288,7 +289,17 @@ def _comes_again(error: Exception) -> bool:
     return isinstance(error, Busy) or dead_letters.is_transient(error)
 
 
+def signing() -> SealKeys | None:
+    """Of this process alone: the settings of the web process hold no key. Raises BadSealKey."""
+    return SealKeys.from_environment(os.environ)
+
+
 SWEPT_DAYS = 3
+
+
+def at_work() -> None:
+    """Note that the sealer is at work: without the note its next pause counts as an outage."""
+    seals.at_work(now=_now(), signing=signing())
 
 
 def sweep() -> int:
@@ -301,10 +312,18 @@ def sweep() -> int:
     return sealed
 
 
+def publish_head(url: str, *, at_once: bool = False) -> bool:
+    """Whether the head was published. Raises PublicationAway."""
+    return published_heads.publish_when_due(now=_now(), url=url, signing=signing(), at_once=at_once)
+
+
 def sweeper(event: Mapping[str, Any], context: object) -> dict[str, int]:
-    """AWS Lambda's entry for a schedule, such as once an hour."""
+    """AWS Lambda's entry for a schedule, every few minutes; it publishes the head once a day."""
     _bind_table()
-    return {"sealed": sweep(), "retried": retry_due(_now()), "gone": dead_letters.forget_gone()}
+    at_work()
+    done = {"sealed": sweep(), "retried": retry_due(_now()), "gone": dead_letters.forget_gone()}
+    publish_head(os.environ.get("AUDIT_HEAD_URL", ""))
+    return done
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:

@@ -74,7 +74,7 @@ def site(bench: Bench, *, rows: int) -> Iterator[Site]:
         }
         supervisor = run.Supervisor(environment=environment, logs=folder / "log")
         try:
-            for program in run.lasting_programs("127.0.0.1", port):
+            for program in run.lasting_programs("127.0.0.1", port, folder / "var"):
                 supervisor.start(program)
             run.wait_until_ready(supervisor, url)
             yield Site(port, table, fake, environment, supervisor)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 BASE = Path(__file__).resolve().parent.parent
+SEAL_KEY = "audit_seal_key"
+SEAL_KEY_VARIABLES = ("AUDIT_SEAL_KEY", "AUDIT_SEAL_KEY_FILE")
 
 # Any of these says that the caller has a DynamoDB of their own in mind.
 OWN_DYNAMODB = (
@@ -88,6 +90,8 @@ def join_local_run(environment: MutableMapping[str, str]) -> bool:
         else:
             environment.setdefault(name, value)
     environment.setdefault("BEHIND_TLS", "0")
+    if (var / SEAL_KEY).exists():
+        environment.setdefault("AUDIT_SEAL_KEY_FILE", str(var / SEAL_KEY))
     secret = var / "secret_key"
     if secret.exists():
         environment.setdefault("SECRET_KEY", secret.read_text(encoding="utf-8").strip())

@@ -1,9 +1,12 @@
 """The settings that production refuses to start with: each refusal says what to do."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+
+from socratic_site.local import SEAL_KEY_VARIABLES
 
 LEAST_KEY_LENGTH, LEAST_KEY_VARIETY = 50, 16
 PLACEHOLDERS = ("django-insecure", "changeme", "change-me", "example", "secret", "placeholder", "development")
@@ -44,3 +47,10 @@ def require_safe_settings(*, secret_key: str, debug: bool, behind_tls: bool, pac
         )
     if faults:
         raise ImproperlyConfigured("Production does not start. " + ". ".join(faults) + ".")
+
+
+def require_no_seal_key(environment: Mapping[str, str]) -> None:
+    """For the web process, which writes the audit log and must not sign it. Raises ImproperlyConfigured."""
+    found = [name for name in SEAL_KEY_VARIABLES if environment.get(name)]
+    if found:
+        raise ImproperlyConfigured(f"{found[0]} is set for the web process: set it for the worker alone.")

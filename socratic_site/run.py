@@ -35,6 +35,7 @@ class CannotRun(Exception):
 class Program:
     name: str
     command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
     orphaned: signal.Signals = signal.SIGTERM
 
 
@@ -53,9 +54,13 @@ def web(host: str, port: int) -> Program:
     return Program(name="web", command=[*gunicorn, *shape, *quiet], orphaned=signal.SIGINT)
 
 
-def lasting_programs(host: str, port: int) -> list[Program]:
-    """All that runs as long as `make run` does; when one ends, everything ends."""
-    return [web(host, port), Program(name="worker", command=[*MANAGE, "run_worker"])]
+def lasting_programs(host: str, port: int, var: Path) -> list[Program]:
+    """All that runs as long as `make run` does; when one ends, everything ends.
+
+    The worker alone has the key that signs the audit log.
+    """
+    key = {"AUDIT_SEAL_KEY": local.kept_secret(var / local.SEAL_KEY, length=60)}
+    return [web(host, port), Program(name="worker", command=[*MANAGE, "run_worker"], environment=key)]
 
 
 # Runs once, beside the first pages; when it fails, the next start tries again.
@@ -83,7 +88,7 @@ class Supervisor:
         return process.spawn(
             program.command,
             log=self.log(program.name),
-            environment=self.environment,
+            environment={**self.environment, **program.environment},
             cwd=local.BASE,
             orphaned=program.orphaned,
         )
@@ -135,6 +140,7 @@ def environment_of(engine: Engine, *, var: Path, host: str, url: str) -> dict[st
         "ALLOWED_HOSTS": ",".join(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", host])),
         "BEHIND_TLS": "0",
         "LAKE_URL": str(var / "lake"),
+        "AUDIT_HEAD_URL": str(var / "audit-heads"),
     }
     fixed = {
         **engine.environment,
@@ -145,7 +151,10 @@ def environment_of(engine: Engine, *, var: Path, host: str, url: str) -> dict[st
         "SOCRATIC_VAR": str(var),
         "SOCRATIC_BILLING": "PAY_PER_REQUEST",
     }
-    return {**defaults, **local.without_aws(os.environ), **fixed}
+    inherited = local.without_aws(os.environ)
+    for name in local.SEAL_KEY_VARIABLES:  # not for the web process
+        inherited.pop(name, None)
+    return {**defaults, **inherited, **fixed}
 
 
 def write_local_env(engine: Engine, *, var: Path, url: str) -> None:
@@ -153,6 +162,7 @@ def write_local_env(engine: Engine, *, var: Path, url: str) -> None:
         "SOCRATIC_TABLE": TABLE,
         "SOCRATIC_URL": url,
         "LAKE_URL": os.environ.get("LAKE_URL", str(var / "lake")),
+        "AUDIT_HEAD_URL": os.environ.get("AUDIT_HEAD_URL", str(var / "audit-heads")),
     }
     local.write_env(var / "local.env", {**engine.environment, **told})
 
@@ -246,7 +256,7 @@ def supervise(*, host: str, port: int, var: Path) -> NoReturn:
     try:
         engine.start()
         prepare(supervisor)
-        for program in lasting_programs(host, port):
+        for program in lasting_programs(host, port, var):
             supervisor.start(program)
         wait_until_ready(supervisor, url)
         write_local_env(engine, var=var, url=url)

@@ -92,6 +92,7 @@ EXPORT_UNREVIEWED = envbool("EXPORT_UNREVIEWED", False)  # also what the review 
 EXPORT_HOURS = envint("EXPORT_HOURS", 72)  # for which an export can be downloaded
 EXPORT_DIR = os.environ.get("EXPORT_DIR", "")  # shared by web and worker; var/exports where it is empty
 LAKE_URL = os.environ.get("LAKE_URL", "")  # a folder or s3://bucket/prefix; no lake where it is empty
+AUDIT_HEAD_URL = os.environ.get("AUDIT_HEAD_URL", "")  # where the audit log's head is published every day
 EXPORT_KEY = os.environ.get("EXPORT_KEY", "")  # behind the coded ids; var/export_key where it is empty
 
 # --- the study's one table; credentials and endpoints are botocore's own variables
@@ -192,6 +193,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "sessions_app.access.LimitedRightsMiddleware",
     "socratic_site.session_life.SessionLifeMiddleware",
     "sessions_app.confinement.ConfinementMiddleware",
     "sessions_app.access.StaffLoginMiddleware",

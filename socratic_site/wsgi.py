@@ -2,7 +2,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from socratic_site import production
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "socratic_site.settings")
+
+production.require_no_seal_key(os.environ)
 
 application = get_wsgi_application()
 

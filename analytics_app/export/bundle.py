@@ -26,6 +26,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa  # type: ignore[import-untyped]
 from django.conf import settings
 
+from sessions_app.domain.models import AuditHead
+
 from . import columns as c
 from . import profiles, reading, redcap, suppression, writing
 from .choice import Choice
@@ -261,6 +263,7 @@ class _Making:
                 "week_1_begins": within.first.isoformat() if within and not is_public else None,
                 "content": sorted(self.contents),
             },
+            "audit_head": _audit_head(),
             "software": {"name": "socratic-benchmarks", "version": software(), "pyarrow": pa.__version__},
             "codes": None if self.choice.profile == "full" else self.coder.fingerprint,
             "sessions": self.sessions,
@@ -329,6 +332,12 @@ class _Spool:
 def _number(number: int, is_public: bool) -> int | str:
     """A small number is one of the cells that the public must not see."""
     return "1 to 10" if is_public and number < suppression.SMALLEST_CLASS else number
+
+
+def _audit_head() -> str | None:
+    """How the audit log stood, for `verify_audit --expect`: whoever got the export can vouch for the log."""
+    head = AuditHead.read()
+    return f"{int(head.sequence)}:{head.sha256}" if head else None
 
 
 def _version(files: Mapping[str, Mapping[str, Any]]) -> str:

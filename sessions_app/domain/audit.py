@@ -7,13 +7,15 @@ position, a token, a password, free text, or a person's name other than the acco
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .digests import item_digest
 from .models.audit import AuditEntry, AuditReason
 from .models.base import Item
+from .models.consent import ConsentEvent
 from .models.transaction import Transaction
 
 
@@ -40,8 +42,13 @@ def entry(
     subject: str | None = None,
     old: Mapping[str, Any] | None = None,
     new: Mapping[str, Any] | None = None,
+    events: Iterable[ConsentEvent] = (),
 ) -> AuditEntry:
-    """An entry not yet stored. `old` and `new` name what changed; None and absent are the same."""
+    """An entry not yet stored. `old` and `new` name what changed; None and absent are the same.
+
+    `events` are consent events of the same transaction: the entry holds their digests, so that its seal
+    vouches for them.
+    """
     return AuditEntry.new_entry(
         entry_id=uuid.uuid4().hex,
         at=now,
@@ -53,6 +60,7 @@ def entry(
         subject=subject,
         old=_texts(old),
         new=_texts(new),
+        event_digests={str(event.SK): item_digest(event.serialize()) for event in events},
     )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from . import keys
+from . import keys, seals
 from .models import AuditHead
 from .models.audit import Image, stored_entry
+from .published_heads import Published
+from .seal_keys import SealKeys
 from .seals import GENESIS, entry_digest, pairs, seal_digest
 
 PAGE_BITS = 15
@@ -35,10 +37,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A head that was written down earlier: `SEQUENCE:SHA256`."""
+    """A head that was written down earlier: `SEQUENCE:SHA256`. `source` says where it comes from."""
 
     sequence: int
     sha256: str
+    source: str = ""
+
+    @classmethod
+    def of(cls, published: Published) -> Anchor:
+        return cls(published.sequence, published.sha256, f"published {published.at}")
 
     @classmethod
     def read(cls, text: str) -> Anchor:
@@ -61,6 +68,9 @@ class Seal:
     previous: str
     sha256: str
     sealed_at: str
+    outage: tuple[str, ...] = ()
+    key_id: str = ""
+    mac: str = ""
 
     @classmethod
     def read(cls, image: Image) -> Seal:
@@ -69,11 +79,14 @@ class Seal:
         if sequence < 1:
             raise ValueError("the chain begins at 1")
         texts = ("entry_key", "entry_sha256", "previous", "sha256", "sealed_at")
+        outage = [str(image[name]["S"]) for name in ("outage_from", "outage_to") if name in image]
         return cls(
             day=_day(image),
             key=_key(image),
             sequence=sequence,
+            outage=tuple(outage),
             **{name: str(image[name]["S"]) for name in texts},
+            **{name: str(image[name]["S"]) for name in ("key_id", "mac") if name in image},
         )
 
     def is_whole(self) -> bool:
@@ -85,7 +98,22 @@ class Seal:
             entry_sha256=self.entry_sha256,
             previous=self.previous,
             sealed_at=self.sealed_at,
+            outage=self.outage,
         )
+
+    def is_signed_by(self, signing: SealKeys) -> bool:
+        return signing.has_signed({"key_id": self.key_id, "mac": self.mac}, "seal", self.sha256)
+
+    def lateness(self) -> timedelta:
+        """How long after the entry's own time it was made, unless an outage of the sealer explains it."""
+        at, sealed_at = seals.entry_time(self.key), keys.moment(self.sealed_at)
+        if at is None:
+            return timedelta()
+        if len(self.outage) == 2:
+            start, end = map(keys.moment, self.outage)
+            if seals.Outage(start, end).explains(self.key, sealed_at):
+                return timedelta()
+        return sealed_at - at
 
     def fault(self, what: str) -> Fault:
         return Fault(what, self.day, self.key, self.sequence)
@@ -160,13 +188,16 @@ class Walk:
     """One verification: `faults` is walked through to its end, then the counts are those of the whole log."""
 
     head: AuditHead | None
-    anchor: Anchor | None = None
+    anchors: tuple[Anchor, ...] = ()
+    signing: SealKeys | None = None
+    published: tuple[Published, ...] = ()
+    on_entry: Callable[[Image], Iterable[Fault]] = lambda entry: ()
     entries: int = 0
     unsealed: int = 0
     oldest_unsealed: datetime | None = None
     _chain: Chain = field(default_factory=Chain)
     _newest: Seal | None = None
-    _anchored: bool = False
+    _anchored: set[tuple[int, str]] = field(default_factory=set)
 
     def faults(self, days: Iterable[date], tick: Callable[[], object] = lambda: None) -> Iterator[Fault]:
         """Every fault, those of single entries as they are met. Takes the days that hold the log, in order.
@@ -179,7 +210,16 @@ class Walk:
                 tick()
         yield from self._chain.gaps()
         yield from self._end()
-        yield from self._anchor()
+        yield from self._signed_head()
+        yield from self._anchors()
+
+    @property
+    def signed_from(self) -> int | None:
+        """The first sequence that must be signed, by the head and by what was published."""
+        begun = [each.signed_from for each in self.published if each.signed_from]
+        if self.head is not None and self.head.signed_from:
+            begun.append(int(self.head.signed_from))
+        return min(begun, default=None)
 
     def _pair(self, entry: Image | None, image: Image | None) -> Iterator[Fault]:
         self.entries += entry is not None
@@ -195,8 +235,29 @@ class Walk:
         if not seal.is_whole():
             yield seal.fault("its seal was changed: the digest does not fit")
             return
+        yield from self._signature(seal)
         yield from self._entry(entry, seal)
         yield from self._place(seal)
+
+    def _signature(self, seal: Seal) -> Iterator[Fault]:
+        if self.signed_from is None or seal.sequence < self.signed_from:
+            return
+        if not seal.mac:
+            yield seal.fault(f"its seal is not signed, as all are from {self.signed_from} on: forged")
+        elif self.signing and not seal.is_signed_by(self.signing):
+            yield seal.fault("its seal was not signed with our key: forged")
+        try:
+            lateness = seal.lateness()
+        except keys.BadKey:
+            yield seal.fault("its seal holds a time that is none: forged")
+            return
+        if lateness > seals.LATE:
+            minutes = round(lateness.total_seconds() / 60)
+            yield seal.fault(
+                f"sealed {minutes} minutes after its own time, and the sealer was at work: back-dated?"
+            )
+        elif lateness < -seals.LATE:
+            yield seal.fault("its own time lies after that of its seal")
 
     def _wait(self, entry: Image) -> None:
         self.unsealed += 1
@@ -213,10 +274,12 @@ class Walk:
             yield seal.fault("the entry is missing; its seal is there")
         elif entry_digest(entry) != seal.entry_sha256:
             yield seal.fault("the entry was changed after it was sealed")
+        else:
+            yield from self.on_entry(entry)
 
     def _place(self, seal: Seal) -> Iterator[Fault]:
-        if self.anchor and seal.sequence == self.anchor.sequence:
-            self._anchored = seal.sha256 == self.anchor.sha256
+        if any(seal.sequence == anchor.sequence for anchor in self.anchors):
+            self._anchored.add((seal.sequence, seal.sha256))
         if self.head is None or seal.sequence > self.head.sequence:
             if self._newest is None or seal.sequence > self._newest.sequence:
                 self._newest = seal
@@ -237,9 +300,25 @@ class Walk:
             told = f"says {now.sequence}" if now else "is missing"
             yield self._newest.fault(f"there is a seal beyond the head, which {told}")
 
-    def _anchor(self) -> Iterator[Fault]:
-        if self.anchor and not self._anchored:
+    def _signed_head(self) -> Iterator[Fault]:
+        if self.head is None:
+            return
+        if self.signed_from is not None and self.head.signed_from != self.signed_from:
             yield Fault(
-                "no sound seal has this sequence and the expected digest: this is not the log of that time",
-                sequence=self.anchor.sequence,
+                f"the head does not say that seals are signed from {self.signed_from} on, as was published"
             )
+        if self.signing is None:
+            return
+        if not self.head.signed_from:
+            yield Fault(
+                "the head is not signed, though there is a key: nothing was sealed with it, or it is forged"
+            )
+        elif not seals.is_head_signed(self.head, self.signing):
+            yield Fault("the head was not signed with our key: forged")
+
+    def _anchors(self) -> Iterator[Fault]:
+        told = "no sound seal has this sequence and the expected digest: this is not the log of that time"
+        for anchor in self.anchors:
+            if (anchor.sequence, anchor.sha256) not in self._anchored:
+                source = f" ({anchor.source})" if anchor.source else ""
+                yield Fault(f"{told}{source}", sequence=anchor.sequence)

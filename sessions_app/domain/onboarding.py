@@ -213,6 +213,7 @@ def _enrolling(student: Student, events: list[ConsentEvent], by: Actor) -> Trans
         transaction,
         "student.enrol",
         by=by,
+        events=events,
         now=student.metadata.created_at,
         student_id=student.student_id,
         new={event.kind: f"{event.action}, version {event.form_version}" for event in events},

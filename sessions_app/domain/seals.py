@@ -3,13 +3,13 @@
 What is sealed is the entry as DynamoDB stores it, all attributes in canonical JSON. A seal stands beside its
 entry and holds the digest of the seal before; the head tells where the chain ends. Whoever holds a head that
 was written down elsewhere can tell whether any entry up to it was changed, moved or taken away.
+
+With keys every seal is signed from some sequence on: who can only write to the table can make no such seal.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -18,10 +18,12 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from . import keys
-from .models import AuditEntry, AuditHead, AuditSeal, Item, readable
+from . import keys, published_heads
+from .digests import canonical, item_digest
+from .models import AuditEntry, AuditHead, AuditSeal, Item, Sealer, readable
 from .models.audit import Image, stored_entries, stored_seals
 from .models.transaction import Busy, Refused, Transaction
+from .seal_keys import SealKeyMissing, SealKeys
 
 GENESIS = "0" * 64
 """What the first seal names as the one before."""
@@ -29,45 +31,58 @@ BATCH = 50
 TRIES = 30
 LOOKED_AT = 100
 """How many of the newest entries `standing` looks at."""
+LATE = timedelta(minutes=15)
+"""An entry that is sealed longer after its own time needs an outage of the sealer that explains it."""
 
 
 # --- digests
 
 
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces, in UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_base64)
-    return text.encode()
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
-
-
 def entry_digest(entry: Image) -> str:
-    return hashlib.sha256(canonical(entry)).hexdigest()
+    return item_digest(entry)
 
 
 def seal_digest(
-    *, sequence: int, partition: str, entry_key: str, entry_sha256: str, previous: str, sealed_at: str
+    *,
+    sequence: int,
+    partition: str,
+    entry_key: str,
+    entry_sha256: str,
+    previous: str,
+    sealed_at: str,
+    outage: tuple[str, ...] = (),
 ) -> str:
-    """`sealed_at` is the text that is stored."""
-    told = [sequence, partition, entry_key, entry_sha256, previous, sealed_at]
-    return hashlib.sha256(canonical(told)).hexdigest()
+    """`sealed_at` and the two ends of the outage are the texts that are stored."""
+    parts = [sequence, partition, entry_key, entry_sha256, previous, sealed_at, *outage]
+    return hashlib.sha256(canonical(parts)).hexdigest()
+
+
+def entry_time(entry_key: str) -> datetime | None:
+    """The time in an entry's sort key; None where somebody else's item has none."""
+    try:
+        return keys.moment(entry_key.partition("#")[0])
+    except keys.BadKey:
+        return None
+
+
+def is_late(entry_key: str, sealed_at: datetime) -> bool:
+    at = entry_time(entry_key)
+    return at is not None and sealed_at - at > LATE
 
 
 # --- sealing
 
 
-def seal(entries: Iterable[Image], *, now: datetime) -> int:
+def seal(entries: Iterable[Image], *, now: datetime, signing: SealKeys | None = None) -> int:
     """Seal those that are not sealed yet; returns how many those were. Doing it again changes nothing.
 
-    Raises Busy when other sealers kept moving the head, PynamoDB's error when the table cannot be reached.
+    Raises Busy when other sealers kept moving the head, SealKeyMissing, PublicationAway when signing begins
+    and nobody can say whether it began before, PynamoDB's error when the table cannot be reached.
     """
     each_once = iter({_name(entry): entry for entry in entries}.items())
     sealed = 0
     while batch := dict(islice(each_once, BATCH)):
-        sealed += _seal_batch(batch, now)
+        sealed += _seal_batch(batch, now, signing)
     return sealed
 
 
@@ -75,10 +90,11 @@ def _name(entry: Image) -> str:
     return f"{entry['PK']['S']} {entry['SK']['S']}"
 
 
-def _seal_batch(entries: dict[str, Image], now: datetime) -> int:
+def _seal_batch(entries: dict[str, Image], now: datetime, signing: SealKeys | None) -> int:
+    outage = _outage_behind(entries.values(), now, signing)
     for attempt in range(TRIES):
         try:
-            _sealing(entries, AuditHead.read(), now).commit()
+            _sealing(entries, AuditHead.read(), now, signing, outage).commit()
         except Refused as refused:
             entries = {name: entry for name, entry in entries.items() if name not in refused.names}
             if not entries:
@@ -93,13 +109,23 @@ def _seal_batch(entries: dict[str, Image], now: datetime) -> int:
     raise Busy("other sealers kept moving the head of the audit log; nothing was changed")
 
 
-def _sealing(entries: dict[str, Image], head: AuditHead | None, now: datetime) -> Transaction:
+def _sealing(
+    entries: dict[str, Image],
+    head: AuditHead | None,
+    now: datetime,
+    signing: SealKeys | None,
+    outage: Outage | None,
+) -> Transaction:
     """All the seals, and the head moved over them: both, or neither."""
     transaction = Transaction()
     sequence, previous = (int(head.sequence), head.sha256) if head else (0, GENESIS)
+    signed_from = _signed_from(head, signing)
     for name, entry in entries.items():
         sequence += 1
-        made = _seal_of(entry, sequence, previous, now)
+        explained = outage if outage and outage.explains(entry["SK"]["S"], now) else None
+        made = _seal_of(entry, sequence, previous, now, explained)
+        if signing:
+            _sign(made, signing, "seal", made.sha256)
         transaction.create(name, made)
         previous = made.sha256
     days = [keys.audit_date(entry["PK"]["S"]).isoformat() for entry in entries.values()]
@@ -110,6 +136,9 @@ def _sealing(entries: dict[str, Image], head: AuditHead | None, now: datetime) -
         "last_day": max(days + ([head.last_day] if head else [])),
         "updated_at": now,
     }
+    if signing:
+        moved["signed_from"] = signed_from
+        moved |= signing.sign("head", *head_parts(sequence, previous, signed_from))
     if head is None:
         transaction.create("head", AuditHead(PK=keys.AUDIT_CHAIN, SK=keys.CHAIN_HEAD, **moved))
     else:
@@ -119,7 +148,32 @@ def _sealing(entries: dict[str, Image], head: AuditHead | None, now: datetime) -
     return transaction
 
 
-def _seal_of(entry: Image, sequence: int, previous: str, now: datetime) -> AuditSeal:
+def head_parts(sequence: float, sha256: str, signed_from: float | None) -> tuple[object, ...]:
+    """What the head's signature is of."""
+    return int(sequence), sha256, int(signed_from or 0)
+
+
+def _signed_from(head: AuditHead | None, signing: SealKeys | None) -> int | None:
+    """The first sequence that is signed. It begins once: a head that lost it gets the one that was published.
+
+    Raises SealKeyMissing, PublicationAway.
+    """
+    if head is not None and head.signed_from:
+        if signing is None:
+            raise SealKeyMissing("the audit log is signed: set AUDIT_SEAL_KEY where it is sealed")
+        return int(head.signed_from)
+    if signing is None:
+        return None
+    begun = published_heads.signed_from(signing.head_url)
+    return begun or (int(head.sequence) if head else 0) + 1
+
+
+def _sign(item: AuditSeal | Sealer, signing: SealKeys, purpose: str, *parts: object) -> None:
+    for name, value in signing.sign(purpose, *parts).items():
+        setattr(item, name, value)
+
+
+def _seal_of(entry: Image, sequence: int, previous: str, now: datetime, outage: Outage | None) -> AuditSeal:
     partition, entry_key, digest = entry["PK"]["S"], entry["SK"]["S"], entry_digest(entry)
     return AuditSeal(
         PK=partition,
@@ -135,9 +189,73 @@ def _seal_of(entry: Image, sequence: int, previous: str, now: datetime) -> Audit
             entry_sha256=digest,
             previous=previous,
             sealed_at=keys.stamp(now),
+            outage=outage.stamps if outage else (),
         ),
         sealed_at=now,
+        outage_from=outage.start if outage else None,
+        outage_to=outage.end if outage else None,
     )
+
+
+# --- outages of the sealer
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The sealer was not at work in between, so what was written then is sealed late."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        return keys.stamp(self.start), keys.stamp(self.end)
+
+    def explains(self, entry_key: str, sealed_at: datetime) -> bool:
+        """Whether an entry is late, and was written while the sealer was away."""
+        at = entry_time(entry_key)
+        return at is not None and is_late(entry_key, sealed_at) and self.start - LATE <= at <= self.end
+
+
+def at_work(*, now: datetime, signing: SealKeys | None) -> Outage | None:
+    """Note that the sealer is at work; returns its newest outage. Call it every few minutes."""
+    known = Sealer.read()
+    if known is not None and signing and not signing.has_signed(_signature(known), "sealer", *_times(known)):
+        known = None  # written by somebody else: it explains nothing
+    outage = Outage(known.outage_from, known.outage_to) if known and known.outage_from else None
+    if known is not None and now - known.at > LATE:
+        outage = Outage(known.at, now)
+    sealer = Sealer(
+        PK=keys.AUDIT_CHAIN,
+        SK=keys.SEALER,
+        at=now,
+        outage_from=outage.start if outage else None,
+        outage_to=outage.end if outage else None,
+    )
+    if signing:
+        _sign(sealer, signing, "sealer", *_times(sealer))
+    sealer.save()  # all its own, like a checkpoint: there is nothing unknown on it to lose
+    return outage
+
+
+def _signature(item: AuditHead | Sealer) -> dict[str, Any]:
+    return {"key_id": item.key_id, "mac": item.mac}
+
+
+def _times(sealer: Sealer) -> tuple[str, ...]:
+    times = (sealer.at, sealer.outage_from, sealer.outage_to)
+    return tuple(keys.stamp(time) if time else "" for time in times)
+
+
+def _outage_behind(entries: Iterable[Image], now: datetime, signing: SealKeys | None) -> Outage | None:
+    """The outage that may explain why some of these are late; asked for only where some are."""
+    late = any(is_late(entry["SK"]["S"], now) for entry in entries)
+    return at_work(now=now, signing=signing) if late and signing else None
+
+
+def is_head_signed(head: AuditHead, signing: SealKeys) -> bool:
+    parts = head_parts(head.sequence, head.sha256, head.signed_from)
+    return signing.has_signed(_signature(head), "head", *parts)
 
 
 # --- entries that the stream has not brought
@@ -168,7 +286,7 @@ def unsealed(days: Iterable[date]) -> Iterator[Image]:
     return (entry for day in days for entry, seal in pairs(day) if entry is not None and seal is None)
 
 
-def sweep(days: Iterable[date], *, now: datetime) -> int:
+def sweep(days: Iterable[date], *, now: datetime, signing: SealKeys | None = None) -> int:
     """Seal what the stream forgot, or never told: a worker away for more than a day, entries restored.
 
     Returns how many were sealed. Raises what `seal` raises.
@@ -176,7 +294,7 @@ def sweep(days: Iterable[date], *, now: datetime) -> int:
     found = unsealed(days)
     sealed = 0
     while batch := list(islice(found, BATCH)):
-        sealed += seal(batch, now=now)
+        sealed += seal(batch, now=now, signing=signing)
     return sealed
 
 

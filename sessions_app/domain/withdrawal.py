@@ -76,6 +76,7 @@ def _withdrawing(student: Student, keep: bool, by: Actor, reason: str | None, no
         transaction,
         "consent.withdraw",
         by=by,
+        events=[event],
         now=now,
         student_id=student.student_id,
         old={"state": before},

@@ -116,7 +116,7 @@ def test_the_worker_sweeps_at_its_start_and_then_every_hour(
     caplog.set_level("INFO")
     begun, minutes = study.now(), [0]
     monkeypatch.setattr(study, "now", lambda: begun + timedelta(minutes=minutes[0]))
-    sweep = run_worker.Sweep()
+    sweep = run_worker.Sealing()
     audit.record("sign_in", by=ADMIN, now=begun)
     assert sweep.step() is True
     audit.record("sign_in", by=ADMIN, now=begun)
@@ -128,7 +128,7 @@ def test_the_worker_sweeps_at_its_start_and_then_every_hour(
 
 
 def test_a_sweep_that_fails_is_due_again_at_once(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = run_worker.Sweep()
+    sweep = run_worker.Sealing()
     with monkeypatch.context() as broken:
         broken.setattr(stream, "sweep", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):

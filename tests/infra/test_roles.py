@@ -141,6 +141,16 @@ def test_only_who_seals_moves_the_head(role: str, action: str) -> None:
     assert not is_allowed(statements(STACK, role), f"dynamodb:{action}", TABLE, [HEAD])
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_only_who_seals_reads_the_key_and_publishes_and_nobody_deletes_what_was_published(role: str) -> None:
+    policy, seals_log = statements(STACK, role), role in ("WorkerRole", "StreamRole")
+    published = "arn:aws:s3:::HeadBucket/heads/head-1.json"
+    assert is_allowed(policy, "s3:PutObject", published, []) == seals_log
+    assert is_allowed(policy, "secretsmanager:GetSecretValue", "SealKey", []) == (role == "WorkerRole")
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"):
+        assert not is_allowed(policy, action, published, [])
+
+
 def test_the_web_role_adds_to_the_log() -> None:
     assert is_allowed(statements(STACK, "WebRole"), "dynamodb:PutItem", TABLE, [ENTRY])
 

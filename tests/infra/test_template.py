@@ -143,6 +143,9 @@ def test_functions_find_table_lake_and_key(stack: Stack) -> None:
     }
     assert variables["StreamFunction"]["SOCRATIC_TABLE"] == "SocraticBenchmarks"
     assert variables["SweepFunction"]["SOCRATIC_TABLE"] == "SocraticBenchmarks"
+    for name in ("StreamFunction", "SweepFunction"):
+        assert variables[name]["AUDIT_SEAL_KEY"] == "{{resolve:secretsmanager:SealKey}}"
+        assert variables[name]["AUDIT_HEAD_URL"] == "s3://HeadBucket/heads"
     assert variables["LakeFunction"] == {
         "LAKE_URL": "s3://LakeBucket/lake",
         "EXPORT_KEY": "{{resolve:secretsmanager:ExportKey}}",
@@ -152,7 +155,7 @@ def test_functions_find_table_lake_and_key(stack: Stack) -> None:
 # --- buckets and alarms
 
 
-@pytest.mark.parametrize("name", ["LakeBucket", "ExportBucket"])
+@pytest.mark.parametrize("name", ["LakeBucket", "ExportBucket", "HeadBucket"])
 def test_buckets_are_encrypted_and_for_nobody_outside(name: str) -> None:
     stack = Stack()
     bucket, policy = stack.properties(name), stack.properties(f"{name}Policy")
@@ -168,6 +171,14 @@ def test_buckets_are_encrypted_and_for_nobody_outside(name: str) -> None:
 
 def test_what_is_erased_from_the_lake_has_no_older_version() -> None:
     assert "VersioningConfiguration" not in Stack().properties("LakeBucket")
+
+
+def test_published_heads_are_locked() -> None:
+    bucket = Stack().properties("HeadBucket")
+    lock = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert (bucket["ObjectLockEnabled"], lock["Mode"], lock["Years"] >= 1) == (True, "COMPLIANCE", True)
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert Stack().properties("SweepSchedule")["ScheduleExpression"] == "rate(5 minutes)"  # within seals.LATE
 
 
 def test_exports_go_after_their_days() -> None:

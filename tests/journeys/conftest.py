@@ -126,7 +126,7 @@ def site(
         try:
             run.prepare(supervisor)
             belong_everywhere(folder / "accounts.sqlite3")
-            for program in run.lasting_programs("127.0.0.1", port):
+            for program in run.lasting_programs("127.0.0.1", port, var):
                 supervisor.start(program)
             run.wait_until_ready(supervisor, url)
             accounts = local.read_json(var / "demo-accounts.json")

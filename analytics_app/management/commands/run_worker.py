@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from pynamodb.exceptions import PynamoDBException
 
 from analytics_app import recount, stream
 from analytics_app.erasures import Erasures
@@ -27,6 +28,8 @@ from analytics_app.lake.writing import Lake
 from sessions_app import staff, study
 from sessions_app.domain import abandoned, dead_letters, grading, keys, study_settings, table
 from sessions_app.domain.models import DutyState, GradingTask, Session, WorkerHeartbeat
+from sessions_app.domain.published_heads import PublicationAway
+from sessions_app.domain.seal_keys import BadSealKey
 
 log = logging.getLogger("worker")
 
@@ -34,6 +37,7 @@ IDLE_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0
 LONGEST_REST = timedelta(hours=1)
 BETWEEN_SWEEPS = timedelta(hours=1)
+BETWEEN_NOTES = timedelta(minutes=1)
 MAX_DAYS_BACK, DAYS_BACK = 100, 2
 
 HEARTBEAT = "heartbeat"
@@ -67,10 +71,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, no_stream: bool, **options: Any) -> None:
         staff.refuse_demo_accounts()
+        sealing: Sealing | None = None
         duties: dict[str, Duty] = {"grading": Grader(), "settings": Settings()}
         if not no_stream:
+            require_seal_key()
             duties["statistics"] = Statistics()
-            duties["sweep"] = Sweep()
+            duties["sealing"] = sealing = Sealing()
             duties["retries"] = Retries()
             if settings.LAKE_URL:
                 duties["lake"] = LakeWriter(setting.lake())
@@ -81,13 +87,30 @@ class Command(BaseCommand):
         duties["erasures"] = Erasures()
         if once:
             drain([duty.step for duty in duties.values()])
+            if sealing:
+                sealing.end()
             return
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
         log.info("working: %s", ", ".join(duties))
         work_until(stopping, duties)
+        if sealing:
+            sealing.end()
         log.info("stopped")
+
+
+def require_seal_key() -> None:
+    """Raises CommandError in production without a key, and everywhere with one that anybody could guess."""
+    try:
+        has_key = stream.signing() is not None
+    except BadSealKey as error:
+        raise CommandError(f"{error}") from None
+    if settings.IN_PRODUCTION and not has_key:
+        raise CommandError(
+            "AUDIT_SEAL_KEY is missing: the worker signs the audit log with it. Set it for the worker alone "
+            "(docs/operations.md), or use --no-stream where the functions of infra/template.yaml seal."
+        )
 
 
 def drain(steps: list[Step]) -> None:
@@ -378,20 +401,34 @@ def _key_of(record: Mapping[str, Any]) -> tuple[str, str]:
     return at["PK"]["S"], at["SK"]["S"]
 
 
-class Sweep:
-    """Now and then looks for entries of the audit log that the stream never brought, first at the start, and
-    for dead letters of records that are gone."""
+class Sealing:
+    """Beside the stream: notes that the sealer is at work, looks for entries of the audit log that the stream
+    never brought, first at the start, and for dead letters of records that are gone; publishes the head once
+    a day and at the end."""
 
     def __init__(self) -> None:
-        self.due: datetime | None = None
+        self.noted: datetime | None = None
+        self.swept: datetime | None = None
 
     def step(self) -> bool:
-        """Whether any was found."""
-        if self.due is not None and study.now() < self.due:
+        """Whether any entry was found."""
+        now = study.now()
+        if self.noted is None or now - self.noted >= BETWEEN_NOTES:
+            stream.at_work()
+            self.noted = now
+        if self.swept is not None and now - self.swept < BETWEEN_SWEEPS:
             return False
         sealed = stream.sweep()
         dead_letters.forget_gone()
-        self.due = study.now() + BETWEEN_SWEEPS
+        stream.publish_head(settings.AUDIT_HEAD_URL)
+        self.swept = now
         if sealed:
             log.info("sealed %d entries of the audit log that the stream had not brought", sealed)
         return sealed > 0
+
+    def end(self) -> None:
+        """Publish how the log stands at the end of the work."""
+        try:
+            stream.publish_head(settings.AUDIT_HEAD_URL, at_once=True)
+        except (PublicationAway, PynamoDBException) as error:
+            log.error("the head of the audit log was not published: %s", error)

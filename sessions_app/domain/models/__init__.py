@@ -2,7 +2,7 @@
 
 from .allocation import AllocationEntry, AllocationTally
 from .assessment import Assessment, AssessmentQuestion
-from .audit import AuditEntry, AuditHead, AuditReason, AuditSeal
+from .audit import AuditEntry, AuditHead, AuditReason, AuditSeal, Sealer
 from .base import InvalidField, Item, configure, connection, readable
 from .browser import Browser, ParticipantLink
 from .call import Call, OpenCall
@@ -67,6 +67,7 @@ __all__ = [
     "Review",
     "ReviewedAnswer",
     "School",
+    "Sealer",
     "SegmentTracking",
     "Session",
     "ShardCheckpoint",

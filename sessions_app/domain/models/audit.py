@@ -7,6 +7,7 @@ Entry  PK AUDIT#<day>   SK <time>#<id>         GSI2 STUDENT#<id> / AUDIT#<time>,
                                                GSI4 EXPORTS / <time>, where data left the table
 Seal   PK AUDIT#<day>   SK SEAL#<time>#<id>
 Head   PK WORKER#audit  SK HEAD
+Sealer PK WORKER#audit  SK SEALER             when the sealer was last at work
 Reason PK STUDENT#<id>  SK REASON#<time>#<id>  of an entry about a student
        PK REASONS       SK REASON#<time>#<id>  of any other entry
 
@@ -139,6 +140,7 @@ class AuditEntry(AppendOnly, Item, discriminator="audit_entry"):
     subject = Text(null=True, longest=200)
     old = Facts(null=True)
     new = Facts(null=True)
+    event_digests = Facts(null=True)
     reason = Text(null=True, longest=500)  # only on entries written before reasons had items of their own
     reason_sha256 = Text(null=True, pattern=SHA256)
 
@@ -225,7 +227,10 @@ def _key_of_student(student_id: str | None) -> str | None:
 
 
 class AuditSeal(AppendOnly, Item, discriminator="audit_seal"):
-    """`sha256` is of all the others and of the partition; `previous` is that of the seal before."""
+    """`sha256` is of what stands before and of the partition; `previous` is that of the seal before.
+
+    `mac` signs the `sha256`. An entry that came late names the outage of the sealer that explains it.
+    """
 
     sequence = Count()
     entry_key = Text()
@@ -233,6 +238,10 @@ class AuditSeal(AppendOnly, Item, discriminator="audit_seal"):
     previous = Text(pattern=SHA256)
     sha256 = Text(pattern=SHA256)
     sealed_at = Timestamp()
+    outage_from = Timestamp(null=True)
+    outage_to = Timestamp(null=True)
+    key_id = Text(null=True)
+    mac = Text(null=True, pattern=SHA256)
 
     @classmethod
     def of(cls, entries: Iterable[AuditEntry]) -> dict[str, AuditSeal]:
@@ -242,18 +251,41 @@ class AuditSeal(AppendOnly, Item, discriminator="audit_seal"):
 
 
 class AuditHead(Item, discriminator="audit_head"):
-    """The newest seal; `first_day` and `last_day` bound the days that hold entries."""
+    """The newest seal; `first_day` and `last_day` bound the days that hold entries.
+
+    Every seal from `signed_from` on carries a `mac`; the head's own signs sequence, digest and `signed_from`.
+    """
 
     sequence = Count()
     sha256 = Text(pattern=SHA256)
     first_day = Text()
     last_day = Text()
     updated_at = Timestamp()
+    signed_from = Count(null=True)
+    key_id = Text(null=True)
+    mac = Text(null=True, pattern=SHA256)
 
     @classmethod
     def read(cls) -> AuditHead | None:
         try:
             return cls.get(keys.AUDIT_CHAIN, keys.CHAIN_HEAD, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
+
+
+class Sealer(Item, discriminator="audit_sealer"):
+    """When the sealer was last at work, and its newest outage."""
+
+    at = Timestamp()
+    outage_from = Timestamp(null=True)
+    outage_to = Timestamp(null=True)
+    key_id = Text(null=True)
+    mac = Text(null=True, pattern=SHA256)
+
+    @classmethod
+    def read(cls) -> Sealer | None:
+        try:
+            return cls.get(keys.AUDIT_CHAIN, keys.SEALER, consistent_read=True)
         except cls.DoesNotExist:
             return None
 

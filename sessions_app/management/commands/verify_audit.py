@@ -1,19 +1,23 @@
-"""Walks the audit log: every entry against its seal, and the seals against each other."""
+"""Walks the audit log: entries against seals, seals against each other, all against what was published."""
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from sessions_app import story, study
-from sessions_app.domain import chain, seals
+from sessions_app.domain import chain, consent_chain, published_heads, seals
 from sessions_app.domain.models import AuditHead
+from sessions_app.domain.published_heads import PublicationAway, Published
+from sessions_app.domain.seal_keys import BadSealKey, SealKeyMissing, SealKeys
 
 WITHOUT_HEAD = timedelta(days=31)
 """How far back the walk begins where no head tells the first day."""
@@ -22,7 +26,8 @@ WITHOUT_HEAD = timedelta(days=31)
 class Command(BaseCommand):
     help = (
         "Verifies the audit log: names every entry and seal that was changed, moved or taken away, and exits "
-        "1 if there is one. Prints the head: keep it elsewhere, and give it back later with --expect."
+        "1 if there is one. Also names entries that were sealed late, and consent events that the log does "
+        "not know. Compares with the heads published in AUDIT_HEAD_URL. Prints the head for --expect."
     )
     requires_system_checks: list[str] = []
 
@@ -37,14 +42,21 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, seal: bool, expect: str | None, since: date | None, **options: Any) -> None:
-        anchor = self.anchor(expect)
+        anchor, signing = self.anchor(expect), self.signing()
         if seal:
-            sealed = seals.sweep(self.days(self.head(), since), now=study.now())
-            self.stdout.write(f"{sealed} entries sealed now")
+            self.seal(self.days(self.head(), since), signing)
+        published = self.published()
         head = self.head()
-        walk = chain.Walk(head=head, anchor=anchor)
-        faults = self.named(walk, self.days(head, since))
+        walk = chain.Walk(
+            head=head,
+            anchors=(*([anchor] if anchor else []), *map(chain.Anchor.of, published)),
+            signing=signing,
+            published=published,
+            on_entry=consent_chain.check_entry,
+        )
+        faults = self.named(walk, self.days(head, since)) + self.unknown_events()
         self.stdout.write(self.summary(walk))
+        self.say_what_was_compared(walk)
         self.stdout.write(f"head {head.sequence}:{head.sha256}" if head else "head: nothing is sealed yet")
         if faults:
             raise CommandError(f"{faults} fault{'s' if faults > 1 else ''} in the audit log")
@@ -55,6 +67,44 @@ class Command(BaseCommand):
             return chain.Anchor.read(expect) if expect is not None else None
         except ValueError as fault:
             raise CommandError(f"--expect {fault}") from None
+
+    def signing(self) -> SealKeys | None:
+        try:
+            return SealKeys.from_environment(os.environ)
+        except BadSealKey as error:
+            raise CommandError(f"{error}") from None
+
+    def seal(self, days: Iterator[date], signing: SealKeys | None) -> None:
+        try:
+            sealed = seals.sweep(days, now=study.now(), signing=signing)
+        except (SealKeyMissing, PublicationAway) as error:
+            raise CommandError(f"Nothing was sealed: {error}") from None
+        self.stdout.write(f"{sealed} entries sealed now")
+
+    def published(self) -> tuple[Published, ...]:
+        if not settings.AUDIT_HEAD_URL:
+            return ()
+        try:
+            return tuple(published_heads.read(settings.AUDIT_HEAD_URL))
+        except PublicationAway as error:
+            raise CommandError(f"{error}") from None
+
+    def unknown_events(self) -> int:
+        faults = list(consent_chain.unknown_events())
+        for fault in faults:
+            self.stdout.write(str(fault))
+        return len(faults)
+
+    def say_what_was_compared(self, walk: chain.Walk) -> None:
+        """Only where there is a key, or something was published: elsewhere there is nothing to add."""
+        if walk.signed_from is not None:
+            checked = "checked" if walk.signing else "not checked, for there is no AUDIT_SEAL_KEY here"
+            self.stdout.write(f"signatures from sequence {walk.signed_from} on {checked}")
+        if walk.published:
+            newest = walk.published[-1]
+            self.stdout.write(f"{len(walk.published)} published heads, the newest of {newest.at}")
+        elif settings.AUDIT_HEAD_URL:
+            self.stdout.write("warning: no head was published yet: an end that was cut off would not be seen")
 
     def head(self) -> AuditHead | None:
         head = AuditHead.read()
