@@ -9,10 +9,8 @@ from typing import Final
 from sessions_app.domain import keys, models
 
 from .registry import (
-    ADMIN,
     CODE,
     CONDITION,
-    CONSENT,
     DAY,
     DAYS,
     MONTH,
@@ -47,7 +45,6 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         title="Students",
         group=PEOPLE,
         model=models.DirectoryEntry,
-        roles=CONSENT,
         columns=[
             Column("student_code", "Code", link=True),
             Column("consent_state", "Consent", show="consent"),
@@ -82,7 +79,6 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         title="Student profiles",
         group=PEOPLE,
         model=models.Student,
-        roles=CONSENT,
         columns=[
             Column("student_code", "Code", link=True),
             Column("demographics.age"),
@@ -101,7 +97,6 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         title="Consent events",
         group=PEOPLE,
         model=models.ConsentEvent,
-        roles=CONSENT,
         columns=[
             Column("at", "When", link=True),
             Column("kind", "Form"),
@@ -516,7 +511,6 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         title="Stream checkpoints",
         group=WORK,
         model=models.ShardCheckpoint,
-        roles=ADMIN,
         columns=[
             Column("shard_id", link=True),
             Column("finished", "Finished"),

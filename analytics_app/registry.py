@@ -1,7 +1,7 @@
 """What the records pages know of an entity: what a list shows, and by which queries it is read.
 
-Titles, meanings, units and types come from the codebook; keys from `keys`. What a role may not see is
-declared once, in HIDDEN. A source is one query of one index: what has no query has no list.
+Titles, meanings, units and types come from the codebook; keys from `keys`; who sees what from `field_policy`.
+A source is one query of one index: what has no query has no list.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 
+from sessions_app import field_policy
 from sessions_app.domain import keys
 from sessions_app.domain.models import Item
 from sessions_app.domain.models.student import CONSENT_STATES
@@ -23,58 +24,7 @@ from sessions_app.forms import KINDS, PLACES, STATE_WORDS, UNKNOWN
 
 from .stored import Span
 
-STAFF: Final = frozenset({"researcher", "admin"})
-CONSENT: Final = frozenset({"researcher", "irb", "admin"})
-ADMIN: Final = frozenset({"admin"})
 READERS: Final = ("researcher", "irb", "admin")
-
-
-# --- what a role may not see
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """Attributes by name, at whatever depth, and texts by what they begin with."""
-
-    names: frozenset[str] = frozenset()
-    beginnings: tuple[str, ...] = ()
-
-    def __and__(self, other: Hidden) -> Hidden:
-        """What is hidden from somebody who has both roles."""
-        both = tuple(text for text in self.beginnings if text in other.beginnings)
-        return Hidden(self.names & other.names, both)
-
-
-_PRIVATE: Final = frozenset(
-    {
-        "latitude",
-        "longitude",
-        "ip_address",
-        "user_agent",
-        "session_token",
-        "session_token_sha256",
-        "school",
-        "site",
-    }
-)
-HIDDEN: Final[Mapping[str, Hidden]] = {
-    "researcher": Hidden(_PRIVATE, (keys.SCHOOL_PREFIX,)),
-    "irb": Hidden(
-        _PRIVATE | {"learning_profile", "richmond_resident", "conditions_completed"}, (keys.SCHOOL_PREFIX,)
-    ),
-    "admin": Hidden(),
-}
-
-
-def hidden_from(roles: frozenset[str], allowed: frozenset[str]) -> Hidden:
-    """What somebody may not see of an item that these roles may open: what all of their roles hide."""
-    counted = [HIDDEN[role] for role in sorted(roles & allowed)]
-    if not counted:
-        raise ValueError("nobody looks at what none of his roles may open")
-    seen = counted[0]
-    for other in counted[1:]:
-        seen &= other
-    return seen
 
 
 # --- what is asked for
@@ -210,7 +160,6 @@ class Entity:
     model: type[Item]
     columns: Sequence[Column]
     sources: Sequence[Source]
-    roles: frozenset[str] = STAFF
     find: Callable[[str], tuple[str, str]] | None = None
     related: Sequence[Related] = ()
     actions: Sequence[Related] = ()
@@ -220,6 +169,11 @@ class Entity:
         """The `entity_type` of its items, which also stands in addresses."""
         discriminator: Any = Item.get_attributes()["entity_type"]
         return str(discriminator.get_discriminator(self.model))
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Who opens its records: whoever sees anything of it."""
+        return field_policy.readers(self.name) & frozenset(READERS)
 
     def source(self, name: str) -> Source | None:
         return next((source for source in self.sources if source.name == name), None)

@@ -1,4 +1,4 @@
-"""A stored item as a reader sees it: without what his role may not see, each value by its kind, faults named.
+"""A stored item as a reader sees it: without what the policy withholds, by kind, with its faults named.
 
 Nothing here trusts that an item has the form of its model: another client may have written it.
 """
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sessions_app import codebook, modelled
+from sessions_app import codebook, field_policy, modelled
 from sessions_app.codebook import Row
 from sessions_app.domain import keys
 from sessions_app.domain.models import Item
 
 from . import stored
-from .registry import Column, Hidden
+from .registry import Column
 from .stored import Raw
 
 COMMON = frozenset(Item.get_attributes())
@@ -116,52 +116,100 @@ def about(entity: str) -> Mapping[str, Any]:
 
 
 @cache
-def _holders(names: frozenset[str]) -> frozenset[str]:
-    """Names of the maps that hold attributes of these names."""
-    paths = [path.split(".") for entity in modelled.entities() for path in book(entity)]
-    return frozenset(path[-2].removesuffix("[]") for path in paths if len(path) > 1 and path[-1] in names)
+def _containers(entity: str) -> frozenset[str]:
+    """The maps and lists whose values have rows of their own."""
+    parents = (re.match(r"(.*?)(?:\[\])?\.[^.]+$", path) for path in book(entity))
+    return frozenset(found[1] for found in parents if found)
 
 
-# --- without what is hidden
+# --- without what the reader does not see
 
 
-def visible(item: Raw, hidden: Hidden) -> tuple[dict[str, Any], list[str]]:
-    """The item without what is hidden, and the paths of that.
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A part that is not shown. `known`: it is in the data dictionary; `fault`: it has another form."""
 
-    A map that should hold something hidden, but is stored as something else, is hidden whole.
+    path: str
+    known: bool = True
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    entity: str
+    roles: frozenset[str]
+    gone: list[Withheld]
+
+
+def visible(item: Raw, roles: frozenset[str]) -> tuple[dict[str, Any], list[Withheld]]:
+    """The item without what these roles do not see, and what that is.
+
+    Shown is what a rule names, in the form that the data dictionary gives it: maps and lists found where a
+    single value belongs could hold anything.
     """
-    gone: list[str] = []
-    return _kept(item, hidden, "", gone), gone
+    view = _View(stored.entity_of(item), roles, [])
+    return _kept(item, view, ""), view.gone
 
 
-def _kept(inner: Raw, hidden: Hidden, prefix: str, gone: list[str]) -> dict[str, Any]:
-    kept = {}
-    for name, value in inner.items():
-        path = f"{prefix}{name}"
-        if _is_hidden(name, value, hidden) or _begins_hidden(value, hidden):
-            gone.append(path)
-        else:
-            kept[name] = _within(value, hidden, path, gone)
-    return kept
+def _kept(inner: Raw, view: _View, prefix: str) -> dict[str, Any]:
+    shown = ((name, _within(value, view, f"{prefix}{name}")) for name, value in inner.items())
+    return {name: value for name, value in shown if value is not None}
 
 
-def _is_hidden(name: str, value: Raw, hidden: Hidden) -> bool:
-    return name in hidden.names or (name in _holders(hidden.names) and "M" not in value)
+def _within(value: Raw, view: _View, path: str) -> Raw | None:
+    generic = _generic(path)
+    row = book(view.entity).get(generic)
+    if row is not None and generic in _containers(view.entity):
+        return value if "NULL" in value else _container(value, row, view, path)
+    if not field_policy.sees(view.roles, view.entity, generic):
+        view.gone.append(Withheld(path, known=row is not None))
+        return None
+    return _single(value, row.kind if row else "text", view, path)
 
 
-def _begins_hidden(value: Raw, hidden: Hidden) -> bool:
-    return bool(hidden.beginnings) and str(value.get("S", "")).startswith(hidden.beginnings)
+def _container(value: Raw, row: Row, view: _View, path: str) -> Raw | None:
+    """A map of which nothing is shown is withheld as one."""
+    if row.kind == "map" and "M" in value:
+        before = len(view.gone)
+        kept = _kept(value["M"], view, f"{path}.")
+        if value["M"] and not kept and all(each.known and not each.fault for each in view.gone[before:]):
+            view.gone[before:] = [Withheld(path)]
+        return {"M": kept} if kept or not value["M"] else None
+    if row.kind == "list of maps" and "L" in value:
+        elements = [_element(each, view, f"{path}[{n}]") for n, each in enumerate(value["L"])]
+        return {"L": elements}
+    view.gone.append(Withheld(path, fault=f"should be a {row.kind}"))
+    return None
 
 
-def _within(value: Raw, hidden: Hidden, path: str, gone: list[str]) -> dict[str, Any]:
+def _element(value: Raw, view: _View, path: str) -> Raw:
     if "M" in value:
-        return {"M": _kept(value["M"], hidden, f"{path}.", gone)}
-    if "L" in value:
-        return {"L": [_within(each, hidden, f"{path}[{n}]", gone) for n, each in enumerate(value["L"])]}
-    if _begins_hidden(value, hidden):
-        gone.append(path)
-        return {"NULL": True}
-    return dict(value)
+        return {"M": _kept(value["M"], view, f"{path}.")}
+    view.gone.append(Withheld(path, fault="should be a map"))
+    return {"NULL": True}
+
+
+def _single(value: Raw, kind: str, view: _View, path: str) -> Raw | None:
+    """A value of one of the codebook's kinds, the parts of a map or list by their own type."""
+    if "M" not in value and "L" not in value:
+        return value
+    container, _, parts = kind.partition(" of ") if kind != "map" else ("map", "", "texts")
+    letter = {"map": "M", "list": "L"}.get(container)
+    if letter not in value:
+        view.gone.append(Withheld(path, fault=f"should be a {kind}"))
+        return None
+    if letter == "L":
+        return {"L": [_part(each, parts, view, f"{path}[{n}]") for n, each in enumerate(value["L"])]}
+    return {"M": {name: _part(each, parts, view, f"{path}.{name}") for name, each in value["M"].items()}}
+
+
+def _part(value: Raw, kind: str, view: _View, path: str) -> Raw:
+    if kind.startswith("maps of "):
+        return _single(value, kind.replace("maps", "map", 1), view, path) or {"NULL": True}
+    if ("S" if kind == "texts" else "N") in value or "NULL" in value:
+        return value
+    view.gone.append(Withheld(path, known=False))
+    return {"NULL": True}
 
 
 # --- values
@@ -221,8 +269,8 @@ def _pairs(plain: Mapping[str, Any]) -> list[tuple[str, Any]]:
 # --- the columns of a list
 
 
-def headings(entity: str, columns: Sequence[Column], hidden: Hidden) -> list[Heading]:
-    shown = [column for column in columns if not hidden.names & set(column.path.split("."))]
+def headings(entity: str, columns: Sequence[Column], roles: frozenset[str]) -> list[Heading]:
+    shown = [column for column in columns if field_policy.sees(roles, entity, column.path)]
     return [_heading(column, book(entity).get(column.path)) for column in shown]
 
 
@@ -252,14 +300,15 @@ def cell(item: Raw, heading: Heading) -> Value:
 # --- a whole item
 
 
-def sheet(item: Raw, entity: str, gone: list[str]) -> Sheet:
+def sheet(item: Raw, entity: str, gone: list[Withheld]) -> Sheet:
     """Every attribute that is left after `visible`, in the codebook's order, with what is wrong with it."""
     rows = book(entity)
     groups = [*_groups(item, rows)]
     named = [
         (field.path, field.value.fault) for group in groups for field in group.fields if field.value.fault
     ]
-    missing = set(_missing(item, rows, "")) - {_generic(path) for path in gone}
+    missing = set(_missing(item, rows, "")) - {_generic(each.path) for each in gone}
+    named += [(each.path, each.fault) for each in gone if each.fault]
     faults = [f"{path} {fault}" for path, fault in named]
     return Sheet(groups, faults + [f"{path} is missing" for path in rows if path in missing])
 

@@ -92,6 +92,12 @@ def roles_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
     return roles | {"admin"} if getattr(user, "is_superuser", False) else roles
 
 
+def roles_in_view(request: HttpRequest) -> frozenset[str]:
+    """Those of the reader's roles that open the view."""
+    match = request.resolver_match
+    return roles_of(request.user) & (policy_of(match.func) if match else frozenset())
+
+
 def sites_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
     """The ids of the schools that the user belongs to."""
     names = (name for name in _groups_of(user) if name.startswith(SITE_PREFIX))

@@ -16,7 +16,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from . import paging, story, study
+from . import field_policy, paging, story, study
 from .access import ROLES
 from .domain import keys
 from .domain.models import AuditEntry, AuditReason, AuditSeal, DirectoryEntry, Item, Student, readable
@@ -219,7 +219,7 @@ class Row:
 
 def rows(entries: Iterable[Item], roles: frozenset[str]) -> list[Row]:
     """Of at most 50 entries: one or two requests more, for their seals, reasons and the codes of students."""
-    listed = list(readable(entries, AuditEntry))
+    listed = [field_policy.masked(item, roles) for item in readable(entries, AuditEntry)]
     if not listed:
         return []
     wanted = [(entry.PK, keys.seal(entry.SK)) for entry in listed]

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest
 
 from . import auditing
-from .access import SITE_PREFIX, forget_groups, policy_of, roles_of, sites_of
+from .access import SITE_PREFIX, forget_groups, roles_in_view, sites_of
 from .domain import keys
 from .domain.audit import Actor
 from .domain.models import DirectoryEntry, School, Session, Student, readable
@@ -41,9 +41,7 @@ class Limit:
 
 def limit_of(request: HttpRequest) -> Limit | None:
     """None for whom another role opens the view as well, and for a browser confined to its session."""
-    match = request.resolver_match
-    opened_by = roles_of(request.user) & (policy_of(match.func) if match else frozenset())
-    if opened_by != {"facilitator"}:
+    if roles_in_view(request) != {"facilitator"}:
         return None
     return Limit(sites_of(request.user), str(request.user.get_username()))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sessions_app import field_policy
 from sessions_app.domain import keys
 from sessions_app.domain.models import Contribution, Session
 
@@ -40,10 +41,11 @@ def score(item: Contribution | None, moment: str) -> float | None:
     return item.sums.get(f"{moment}_sum", 0) / POINT
 
 
-def scored(sessions: Iterable[Session]) -> list[Scored]:
-    """In the order given."""
+def scored(sessions: Iterable[Session], roles: frozenset[str]) -> list[Scored]:
+    """In the order given; of each what these roles see."""
     listed = list(sessions)
-    found = contributions(listed)
+    found = field_policy.masked(contributions(listed), roles)
+    listed = field_policy.masked(listed, roles)
     return [
         Scored(
             session,

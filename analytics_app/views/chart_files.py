@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_safe
 from pynamodb.exceptions import PynamoDBException
 
 from sessions_app import auditing, paging, study
-from sessions_app.access import actor, allow
+from sessions_app.access import actor, allow, roles_in_view
 from sessions_app.domain import audit, keys
 from sessions_app.domain.models import Session, readable
 
@@ -23,6 +24,7 @@ from . import dashboards
 if TYPE_CHECKING:
     from ..dashboards.rows import Rows
 
+NOBODY: frozenset[str] = frozenset()
 FORMS = ("svg", "png", "csv")
 LOOKS = {"theme": ("light", "dark"), "size": ("wide", "narrow")}
 NAMES = ("unit", "location", "interval", "type", "flagged", "who")
@@ -39,14 +41,14 @@ def chart(request: HttpRequest, name: str, form: str) -> HttpResponse:
     """With the right version of the data in the address nothing is read, and nothing changes any more."""
     from ..dashboards import pictures
 
-    if name not in _sources() or form not in FORMS:
+    if name not in _sources(NOBODY) or form not in FORMS:
         return _told("There is no such chart.", 404)
     try:
         look = _look(request.GET)
         asked = str(request.GET.get("v", ""))
         rows = pictures.kept(name, asked) if asked else None
         if rows is None:
-            rows = _rows(name, request.GET)
+            rows = _rows(name, request.GET, roles_in_view(request))
     except Refused as fault:
         return _told(str(fault), 422)
     version = pictures.version_of(rows)
@@ -93,24 +95,24 @@ def _look(sent: QueryDict) -> dict[str, Any]:
 # --- where the rows come from
 
 
-def _rows(name: str, sent: QueryDict) -> Rows:
+def _rows(name: str, sent: QueryDict, roles: frozenset[str]) -> Rows:
     form = ChosenForm(sent, names=NAMES, today=study.now().date())
     if not form.is_valid():
         faults = (f"{field}: {' '.join(map(str, told))}" for field, told in form.errors.items())
         raise Refused(" ".join(faults))
-    return _sources()[name](name, form)
+    return _sources(roles)[name](name, form)
 
 
-def _sources() -> dict[str, Callable[[str, ChosenForm], Rows]]:
-    """By chart name; reading is theirs, making rows is that of `dashboards.rows`."""
+def _sources(roles: frozenset[str]) -> dict[str, Callable[[str, ChosenForm], Rows]]:
+    """By chart name, of what these roles see; reading is theirs, making rows is that of `dashboards.rows`."""
     from ..dashboards import rows
 
     return {
         **dict.fromkeys(rows.FROM_MONTHS, _from_months),
         **dict.fromkeys(rows.FROM_DAYS, _over_time),
         **dict.fromkeys(rows.FROM_CONDITION, _from_condition),
-        "before_after": _before_after,
-        "student_sessions": _student_sessions,
+        "before_after": partial(_before_after, roles=roles),
+        "student_sessions": partial(_student_sessions, roles=roles),
     }
 
 
@@ -141,11 +143,11 @@ def _from_condition(name: str, form: ChosenForm) -> Rows:
     return rows.FROM_CONDITION[name](found)
 
 
-def _before_after(name: str, form: ChosenForm) -> Rows:
+def _before_after(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows:
     """Of a page of a condition's sessions, or of all that are analysed."""
     if "condition" in form.sent:
         listing = dashboards.sessions_of_condition(_condition(form))
-        return individuals.before_after(_scored(listing, form))
+        return individuals.before_after(_scored(listing, form, roles))
     from ..dashboards import analysis
 
     try:
@@ -154,17 +156,17 @@ def _before_after(name: str, form: ChosenForm) -> Rows:
         raise Refused(f"from: {fault}") from None
 
 
-def _student_sessions(name: str, form: ChosenForm) -> Rows:
+def _student_sessions(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows:
     try:
         listing = dashboards.sessions_of_student(str(form.sent.get("student", "")))
-        return individuals.over_sessions(_scored(listing, form))
+        return individuals.over_sessions(_scored(listing, form, roles))
     except keys.BadKey:
         raise Refused("student: the id of a student.") from None
 
 
-def _scored(listing: paging.Listing, form: ChosenForm) -> list[individuals.Scored]:
+def _scored(listing: paging.Listing, form: ChosenForm, roles: frozenset[str]) -> list[individuals.Scored]:
     try:
         page = paging.page(listing, form.sent.get("cursor"), size=dashboards.PER_PAGE)
     except paging.BadCursor as fault:
         raise Refused(f"cursor: {fault}.") from None
-    return individuals.scored(readable(page.items, Session))
+    return individuals.scored(readable(page.items, Session), roles)

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
@@ -20,9 +19,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from sessions_app import auditing, paging, study
-from sessions_app.access import allow
+from sessions_app.access import allow, roles_in_view
 from sessions_app.domain import keys, spending, worker_status
 from sessions_app.domain.models import Session, Student, readable
+from sessions_app.pages import render, seen
 
 from .. import queries
 from ..dashboards import chosen, individuals
@@ -97,9 +97,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         return _show(request, "dashboard", form)
     asked = form.chosen()
     read = asked.read()
-    live = render_to_string("dashboards/_live.html", _live(asked, read, form), request)
-    seen = hashlib.sha256(live.encode()).hexdigest()[:20]
-    context: dict[str, Any] = {"live": live, "seen": seen}
+    live = render_to_string("dashboards/_live.html", seen(request, _live(asked, read, form)), request)
+    digest = hashlib.sha256(live.encode()).hexdigest()[:20]
+    context: dict[str, Any] = {"live": live, "seen": digest}
     if getattr(request, "htmx", False):
         response = _fragment(request, {**context, "form": form})
     else:
@@ -220,7 +220,7 @@ def condition_sessions(request: HttpRequest, code: str) -> HttpResponse:
         page = paging.page(sessions_of_condition(cell), cursor, size=PER_PAGE)
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
-    found = individuals.scored(readable(page.items, Session))
+    found = individuals.scored(readable(page.items, Session), roles_in_view(request))
     query = urlencode({"condition": cell.code, **({"cursor": cursor} if cursor else {})})
     return _show(
         request,
@@ -334,7 +334,7 @@ def student(request: HttpRequest, student_id: str) -> HttpResponse:
         raise Http404("no such student") from None
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
-    found = individuals.scored(readable(page.items, Session))
+    found = individuals.scored(readable(page.items, Session), roles_in_view(request))
     query = urlencode({"student": student_id, **({"cursor": cursor} if cursor else {})})
     code = found[0].session.student_code if found else _code(student_id)
     auditing.look(request, "chart.view", student_id=student_id)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
@@ -23,6 +23,7 @@ from sessions_app.access import actor, allow, roles_of
 from sessions_app.domain import exports, keys
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.models import ExportJob
+from sessions_app.pages import render
 
 from ..export import choice
 from ..export.forms import ExportForm

@@ -14,7 +14,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import escape
 from django.utils.http import urlencode
@@ -30,6 +30,7 @@ from sessions_app.domain.models.transaction import Busy
 from sessions_app.domain.review import Answer, ChangedMeanwhile, Criterion, NothingToScore, NotYours, Place
 from sessions_app.domain.run import ConsentNotInForce
 from sessions_app.forms import DayFilter, StaffForm
+from sessions_app.pages import render
 from sessions_app.transcript import SCORE_WORDS
 
 from .. import graders

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -12,6 +11,7 @@ from pynamodb.exceptions import PynamoDBException
 from sessions_app import sites, study
 from sessions_app.access import allow
 from sessions_app.domain import spending
+from sessions_app.pages import render
 
 from .. import board as boards
 

@@ -28,7 +28,7 @@ from sessions_app.views.consent import nothing_shown, tell_of_view
 
 from .. import shown, stored
 from ..entities import BY_NAME, ENTITIES, LEFT_OUT
-from ..registry import EVERYWHERE, READERS, Entity, Related, Source, hidden_from
+from ..registry import EVERYWHERE, READERS, Entity, Related, Source
 from ..stored import Raw
 
 OTHER = "other"
@@ -71,6 +71,11 @@ def _index(request: HttpRequest, **more: Any) -> HttpResponse:
         told = {"entity": entity, "about": shown.about(entity.name)}
         groups.setdefault(entity.group, []).append(told)
     return render(request, "records/index.html", {"groups": groups, **more})
+
+
+def _reader(request: HttpRequest) -> frozenset[str]:
+    """The roles that count here: a facilitator's rights are over the own sites, which records do not part."""
+    return context.roles_of(request) & frozenset(READERS)
 
 
 def _open_to(request: HttpRequest) -> list[Entity]:
@@ -231,9 +236,9 @@ def _page(request: HttpRequest, entity: Entity, source: Source, told: dict[str, 
     elif entity.name in LISTS_WITH_ANSWERS:
         for session_id in sorted({stored.text_at(item, "session_id") or "" for item in page.items}):
             auditing.look(request, "record.view", session_id=session_id, subject=f"list of {entity.name}")
-    hidden = hidden_from(context.roles_of(request), entity.roles)
-    headings = shown.headings(entity.name, entity.columns, hidden)
-    rows = [_row(request, entity, headings, shown.visible(item, hidden)[0]) for item in page.items]
+    roles = _reader(request)
+    headings = shown.headings(entity.name, entity.columns, roles)
+    rows = [_row(request, entity, headings, shown.visible(item, roles)[0]) for item in page.items]
     beyond = "cursor" in request.GET
     return {"page": page, "headings": headings, "rows": rows, "beyond_first": beyond}
 
@@ -318,8 +323,7 @@ def _audit_look(request: HttpRequest, found: Raw) -> None:
     entity = BY_NAME.get(actual)
     if entity and not pk.startswith(PERSONAL) and not session_id and not student_id:
         return
-    roles = context.roles_of(request)
-    kept, _ = shown.visible(found, hidden_from(roles, entity.roles if entity else frozenset({"admin"})))
+    kept, _ = shown.visible(found, _reader(request))
     has_position = any(stored.value_at(kept, path) for path in POSITION)
     auditing.look(
         request,
@@ -333,8 +337,7 @@ def _audit_look(request: HttpRequest, found: Raw) -> None:
 
 def _told(request: HttpRequest, found: Raw, entity: Entity | None) -> dict[str, Any]:
     roles = context.roles_of(request)
-    hidden = hidden_from(roles, entity.roles if entity else frozenset({"admin"}))
-    kept, gone = shown.visible(found, hidden)
+    kept, gone = shown.visible(found, _reader(request))
     actual = stored.entity_of(found)
     related = [*EVERYWHERE, *entity.related] if entity else [*EVERYWHERE]
     return {
@@ -343,7 +346,8 @@ def _told(request: HttpRequest, found: Raw, entity: Entity | None) -> dict[str, 
         "about": shown.about(actual),
         "keys": [(name, kept[name]["S"]) for name in shown.KEYS if "S" in kept.get(name, {})],
         "sheet": shown.sheet(kept, actual, gone),
-        "gone": gone,
+        "gone": [each.path for each in gone if each.known],
+        "unknown": [each.path for each in gone if not each.known],
         "related": [link for each in related if (link := _link(roles, kept, each))],
         "actions": [
             link for each in (entity.actions if entity else ()) if (link := _link(roles, kept, each))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
@@ -15,6 +15,7 @@ from pynamodb.exceptions import PynamoDBException
 from .. import audit_log, auditing, paging, spreadsheets, study
 from ..access import actor, allow, roles_of
 from ..domain import audit, seals
+from ..pages import render
 
 READERS = ("irb", "admin")
 

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -21,6 +21,7 @@ from ..domain.models import Call, Item, readable
 from ..domain.models.call import LONGEST_NOTE
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run, SessionClosed
+from ..pages import render
 from .away import while_away
 from .run import load, stopped
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -23,6 +23,7 @@ from ..domain import audit, consent, keys
 from ..domain.models import DirectoryEntry, ErasureTask, FormText, Student, Tombstone, readable
 from ..domain.models.base import count_up_to, shortened
 from ..forms import ConsentFilter, ReviewForm
+from ..pages import render, seen
 from .away import while_away
 
 COUNTED = 1000
@@ -150,7 +151,7 @@ def export(request: HttpRequest) -> HttpResponse:
     told |= {name: value for name, value in sought.items() if value}
     name = f"consent-{tab}-{now:%Y%m%dT%H%M%SZ}.csv"
     audit.record("export", by=actor(request), now=now, subject=name, new=told)
-    rows = chain([consent_file.HEADER], _rows(entries))
+    rows = chain([consent_file.HEADER], _rows(request, entries))
     answer: Any = StreamingHttpResponse(
         spreadsheets.lines(rows),
         content_type="text/csv; charset=utf-8",
@@ -159,7 +160,7 @@ def export(request: HttpRequest) -> HttpResponse:
     return answer  # type: ignore[no-any-return]  # Django has no common type but HttpResponseBase
 
 
-def _rows(entries: Iterable[DirectoryEntry]) -> Iterator[list[Any]]:
+def _rows(request: HttpRequest, entries: Iterable[DirectoryEntry]) -> Iterator[list[Any]]:
     """Profiles are read by the hundred while the file is on its way."""
     waiting = iter(entries)
     texts = {text.fingerprint: text.sha256_of_key for text in FormText.all()}
@@ -168,7 +169,7 @@ def _rows(entries: Iterable[DirectoryEntry]) -> Iterator[list[Any]]:
         profiles = {p.student_id: p for p in Student.batch_get(wanted, consistent_read=True)}
         for entry in batch:
             if student := profiles.get(entry.student_id):
-                yield consent_file.row(student, texts)
+                yield consent_file.row(seen(request, student), texts)
 
 
 # --- one student

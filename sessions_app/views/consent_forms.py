@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -15,6 +15,7 @@ from ..domain import keys, reconsent
 from ..domain.content import ConsentForm, blocks_of
 from ..domain.models import ConsentEvent, FormText, RenewalDecision
 from ..forms import RequireForm
+from ..pages import render
 from .away import while_away
 from .consent import COUNTED, nothing_shown
 

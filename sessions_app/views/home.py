@@ -1,9 +1,9 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from sessions_app import study
 from sessions_app.access import ROLES, allow
+from sessions_app.pages import render
 
 
 @allow(*ROLES)

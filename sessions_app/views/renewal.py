@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -16,6 +16,7 @@ from ..consent_record import ConsentRecord, NoSuchStudent
 from ..domain import consent
 from ..domain.onboarding import FormChanged
 from ..forms import AgeForm, AgreementForm
+from ..pages import render
 from .away import while_away
 from .consent import nothing_shown, tell_of_view
 from .students import TITLES

@@ -11,7 +11,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from pynamodb.exceptions import PynamoDBException
@@ -23,6 +23,7 @@ from ..domain.models import DirectoryEntry, Item, Session
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run, SessionClosed, SessionNotFound, SessionUnreadable
 from ..forms import CodeFilter, ConditionFilter, DayFilter, PlaceFilter, ReopenForm, StopForm, TypeFilter
+from ..pages import render, seen
 
 FILTERS = {"day": "Day", "code": "Student", "place": "Place", "condition": "Condition", "type": "Type"}
 FORMS: dict[str, type[forms.Form]] = {
@@ -183,7 +184,8 @@ def show(request: HttpRequest, session_id: str) -> HttpResponse:
 
 def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form) -> HttpResponse:
     """`bound` replaces the empty forms of the page by what was sent."""
-    package, costs = study.package(), transcript.costs(run)
+    run, package = seen(request, run), study.package()
+    costs = transcript.costs(run)
     context = {
         "run": run,
         "session": run.session,

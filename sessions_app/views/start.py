@@ -9,7 +9,7 @@ import ua_parser
 from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -23,6 +23,7 @@ from ..domain.models import DirectoryEntry, Session, Student
 from ..domain.models.transaction import Busy
 from ..domain.run import ConsentNotInForce, Run
 from ..forms import StopForm
+from ..pages import render
 from ..run_forms import StepForm, set_choices
 from .away import NOT_FIELDS, while_away
 

@@ -11,7 +11,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
@@ -33,6 +33,7 @@ from ..forms import (
     SchoolFilter,
     StateFilter,
 )
+from ..pages import render
 from .away import while_away
 from .consent import erased, nothing_shown, tell_of_view, tombstone
 

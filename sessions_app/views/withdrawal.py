@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -16,6 +16,7 @@ from ..access import actor, allow
 from ..consent_record import ConsentRecord, NoSuchStudent
 from ..domain import erasure, withdrawal
 from ..forms import WithdrawalForm
+from ..pages import render
 from .away import while_away
 from .consent import erased, nothing_shown, tell_of_view, tombstone
 

@@ -16,7 +16,7 @@ from django.test import Client
 
 from analytics_app import shown, stored
 from analytics_app.entities import BY_NAME, ENTITIES, LEFT_OUT
-from analytics_app.registry import EVERYWHERE, HIDDEN, Source, hidden_from
+from analytics_app.registry import EVERYWHERE, Source
 from analytics_app.views.records import CONSENT_RECORDS
 from sessions_app import modelled
 from sessions_app.domain import keys
@@ -88,22 +88,6 @@ def test_columns_and_links_lead_somewhere(name: str) -> None:
         target = BY_NAME[related.entity]
         source = target.source(related.source)
         assert related.key or (source is not None and len(source.fields) == 1)
-
-
-def test_what_a_role_may_not_see_are_attributes_that_there_are() -> None:
-    known = {path.split(".")[-1] for name in modelled.entities() for path in shown.book(name)}
-    assert set().union(*(hidden.names for hidden in HIDDEN.values())) <= known
-    assert {role for entity in ENTITIES for role in entity.roles} <= set(HIDDEN)
-
-
-def test_who_has_two_roles_sees_what_either_sees() -> None:
-    both, everyone = frozenset({"researcher", "irb"}), frozenset(HIDDEN)
-    seen = hidden_from(both, everyone)
-    assert seen.names == HIDDEN["researcher"].names & HIDDEN["irb"].names
-    assert hidden_from(both | {"admin"}, everyone).names == frozenset()
-    assert hidden_from(both, frozenset({"irb"})) == HIDDEN["irb"]
-    with pytest.raises(ValueError, match="none of his roles"):
-        hidden_from(frozenset({"facilitator"}), everyone)
 
 
 # --- cost

@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from sessions_app import field_policy
 from sessions_app.codebook import (
     MEANINGS,
     Meanings,
@@ -58,6 +59,8 @@ def faults(meanings: Meanings) -> list[str]:
     listed: list[str] = []
     for entity, model in known.items():
         listed += _entity_faults(meanings, entity, model)
+        unruled = field_policy.missing(entity, [found.path for found in attributes(model)])
+        listed += [f"{entity}: {path} has no rule in sessions_app/field_policy.py" for path in unruled]
         for found in attributes(model):
             places.update(places_of(entity, found))
             listed += _attribute_faults(f"{entity}: {found.path}", entry_of(meanings, entity, found), found)

@@ -1,0 +1,33 @@
+"""Staff pages: what a template is given holds no attribute that the reader's roles do not see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from django import shortcuts
+from django.http import HttpRequest, HttpResponse
+
+from . import field_policy
+from .access import is_confined, roles_in_view
+
+Thing = TypeVar("Thing")
+
+
+def render(
+    request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
+) -> HttpResponse:
+    """As Django's, with the items of the context masked."""
+    return shortcuts.render(request, template, seen(request, dict(context or {})), status=status)
+
+
+def seen(request: HttpRequest, thing: Thing) -> Thing:
+    """What the reader sees of items, wherever they are in lists, maps and dataclasses.
+
+    A browser confined to one session has no role, and pages of that session only.
+    """
+    if is_confined(request):
+        return thing
+    roles = roles_in_view(request)
+    # A facilitator sees what belongs to the own sites. Where another role opens the page, it is not of these.
+    return field_policy.masked(thing, roles - {"facilitator"} or roles)
