@@ -138,7 +138,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", NONE, "metadata.{created_at updated_at version data_quality_flags}"),
     ),
     "assessment": (
-        ("FRA", PUBLIC, "assessment_results.score_percentage learning_gain.absolute_gain"),
+        ("FRA", CODED, "assessment_results.score_percentage learning_gain.absolute_gain"),
         ("FRA", CODED, "assessment_metadata.{type version timestamp duration_seconds}"),
         ("FRA", CODED, "questions[].{question_id question_type student_answer is_correct points}"),
         ("FRA", CODED, "questions[].{points_earned response_time_seconds difficulty answered_at}"),
@@ -255,6 +255,9 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     # --- columns of exports that are computed
     DERIVED: (
         ("", CODED, f"week age_band distance_band state flag_{{{' '.join(FLAGS)}}}"),
+        ("", PUBLIC, "baseline_score final_score learning_gain group_size"),
+        ("", CODED, "relative_gain normalized_gain score points_earned"),
+        ("", CODED, "model_score human_score second_human_score"),
         ("", CODED, "interventions_total questions_answered answers"),
         ("", CODED, "avg_question_quality avg_answer_depth avg_response_time_seconds"),
         ("", CODED, "stage segment number shown_at stored_at seconds held_seconds"),

@@ -89,6 +89,10 @@ ABANDON_AFTER_HOURS = envint("ABANDON_AFTER_HOURS", 24)  # 0: never
 ALLOW_OUTSIDE_AGES = envbool("ALLOW_OUTSIDE_AGES", False)
 JOIN_HOURS = envint("JOIN_HOURS", 24)  # for so long a participant's link binds browsers
 EXPORT_UNREVIEWED = envbool("EXPORT_UNREVIEWED", False)  # also what the review board has not looked at yet
+EXPORT_PUBLIC_K = envint("EXPORT_PUBLIC_K", 11)  # participants who look alike in public data, at least
+EXPORT_PUBLIC_L = envint("EXPORT_PUBLIC_L", 2)  # different values behind every mean in them, at least
+if EXPORT_PUBLIC_K < 5 or EXPORT_PUBLIC_L < 2:
+    raise ImproperlyConfigured("EXPORT_PUBLIC_K must be at least 5, EXPORT_PUBLIC_L at least 2")
 EXPORT_HOURS = envint("EXPORT_HOURS", 72)  # for which an export can be downloaded
 EXPORT_DIR = os.environ.get("EXPORT_DIR", "")  # shared by web and worker; var/exports where it is empty
 LAKE_URL = os.environ.get("LAKE_URL", "")  # a folder or s3://bucket/prefix; no lake where it is empty

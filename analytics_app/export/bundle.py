@@ -14,7 +14,6 @@ import shutil
 import sqlite3
 import tempfile
 import tomllib
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -29,10 +28,11 @@ from django.conf import settings
 from sessions_app.domain.models import AuditHead
 
 from . import columns as c
-from . import profiles, reading, redcap, suppression, writing
+from . import grouping, profiles, reading, redcap, writing
 from .choice import Choice
 from .codes import Coder
 from .columns import TEXT, Map
+from .levels import WIDE
 from .profiles import Plan
 from .reading import Range, Whole
 from .rows import Calendar, Parts, base, rows
@@ -100,7 +100,10 @@ def _told(fault: Exception, target: Path, what: str) -> str:
 
 
 def build(choice: Choice, folder: Path, *, zone: ZoneInfo, tick: Tick = lambda done, total: None) -> Built:
-    """Make the zip in a workshop. Raises BadChoice, reading.Overloaded, PynamoDB's and botocore's errors."""
+    """Make the zip in a workshop.
+
+    Raises BadChoice (NotPublishable is one), reading.Overloaded, PynamoDB's and botocore's errors.
+    """
     choice.check()
     coder = Coder(profiles.study_key(), choice.profile)
     with ExitStack() as stack:
@@ -111,6 +114,8 @@ def build(choice: Choice, folder: Path, *, zone: ZoneInfo, tick: Tick = lambda d
             within = None
         if within is not None:
             making.take(within, Calendar(zone, within.first), tick)
+        elif choice.profile == "public":
+            profiles.published([])
         making.close()
     return making.packed(within, lambda: tick(making.done, making.total))
 
@@ -121,15 +126,18 @@ class _Making:
     def __init__(self, choice: Choice, folder: Path, coder: Coder, stack: ExitStack) -> None:
         self.choice, self.folder, self.coder = choice, folder, coder
         self.plans = {level: Plan.of(level, choice.profile, coder) for level in choice.tables}
+        self.stack = stack
+        self.public: grouping.Grouped | None = None
         self.tables = {
             level: stack.enter_context(writing.Table(folder, level, plan.columns, labels=choice.labels))
             for level, plan in self.plans.items()
+            if choice.profile != "public"  # whose columns follow from the rows
         }
         self.wanted = frozenset(self.tables)
         self.excluded: Counter[str] = Counter()
         self.unreadable: dict[str, Counter[str]] = {}
         self.contents: set[str] = set()
-        self.done = self.total = self.sessions = self.withheld = 0
+        self.done = self.total = self.sessions = 0
         self.updated = ""
         self.students = stack.enter_context(closing(_Seen(folder / "students")))
 
@@ -167,32 +175,30 @@ class _Making:
                 yield whole
 
     def _take_public(self, source: Iterator[Whole], calendar: Calendar) -> None:
-        """In two passes, as what may be told of one session depends on all: the first is kept on disk.
+        """One row a participant, in the order of what it says: that of time would tell the week.
 
-        Rows go out in the order of their codes: the order of time would tell the week.
+        Raises NotPublishable.
         """
-        counts: dict[suppression.Cell, int] = {}
-        with closing(_Spool(self.folder / "spool")) as spool:
-            for whole in source:
-                parts = Parts.of(whole.items, whole.profile or {})
-                if parts is None:
-                    self.excluded["gone"] += 1
-                    continue
-                is_new = self.students.is_new(whole.found.student_id)
-                cell = profiles.circumstances(base(parts, calendar))
-                counts[cell] = counts.get(cell, 0) + is_new
-                code = self.coder.code("session_id", whole.found.session_id)
-                spool.put(code, [whole.items, whole.profile, is_new])
-            told = suppression.told(counts)
-            for items, profile, is_new in spool:
-                parts = Parts.of(items, profile)
-                assert parts is not None  # noqa: S101  for the type checker: it was, a moment ago
-                objects = base(parts, calendar)
-                cell = profiles.circumstances(objects)
-                if cell in told:
-                    self._write(parts, {**objects, **profiles.shown(told[cell])}, is_new)
-                else:
-                    self.excluded["too_few"] += 1
+        rows = []
+        for whole in source:
+            parts = Parts.of(whole.items, whole.profile or {})
+            row = profiles.public_row(base(parts, calendar)) if parts else None
+            if parts is None or row is None:
+                self.excluded["incomplete" if parts else "gone"] += 1
+            elif not self.students.is_new(whole.found.student_id):
+                self.excluded["later_session"] += 1
+            else:
+                self._note(parts)
+                rows.append(row)
+        self.public = profiles.published(rows)
+        self.excluded["too_few"] += self.public.suppressed
+        self.sessions = len(self.public.rows)
+        columns = profiles.public_columns(self.public.kept)
+        self.plans[WIDE].columns = columns
+        table = writing.Table(self.folder, WIDE, columns, labels=self.choice.labels)
+        self.tables[WIDE] = self.stack.enter_context(table)
+        for row, means, size in sorted(self.public.rows, key=lambda each: (each[0].condition, each[1])):
+            table.add([row.condition, row.location, row.interval, row.type, *means, size])
 
     def _write(self, parts: Parts, objects: dict[str, Any], is_new_student: bool) -> None:
         self.sessions += 1
@@ -200,12 +206,8 @@ class _Making:
         if is_new_student and "students" in self.tables:
             self.tables["students"].add(self.plans["students"].row(objects))
         for level, row in rows(parts, objects, self.wanted):
-            if level not in self.tables:
-                continue
-            if self.choice.profile == "public" and profiles.tells_arm(level, objects):
-                self.withheld += 1
-                continue
-            self.tables[level].add(self.plans[level].row(row))
+            if level in self.tables:
+                self.tables[level].add(self.plans[level].row(row))
 
     def _note(self, parts: Parts) -> None:
         """What the manifest tells of the data: how new they are, of which content, and what was left out."""
@@ -280,12 +282,22 @@ class _Making:
         }
         if is_public:
             del told["unreadable_values"]
-            told["suppression"] = {
-                "smallest_class": suppression.SMALLEST_CLASS,
-                "circumstances": list(suppression.CIRCUMSTANCES),
-                "rows_withheld": self.withheld,
-            }
+            told["privacy"] = self._privacy()
         return told
+
+    def _privacy(self) -> dict[str, Any]:
+        """What was measured on the public rows, over which columns."""
+        rule, result = profiles.public_rule(), self.public
+        names = [column.name for column in profiles.averaged()]
+        kept = [names[index] for index in result.kept] if result else []
+        return {
+            "k": {"required": rule.k, "measured": result.k if result else 0},
+            "l": {"required": rule.l, "measured": result.l if result else 0},
+            "measured_over": ["location", *kept, profiles.GROUP_SIZE.name],
+            "left_whole": list(profiles.WHOLE_COLUMNS),
+            "columns_dropped": [name for name in names if name not in kept],
+            "rows_suppressed": _number(result.suppressed if result else 0, True),
+        }
 
 
 def _scratch(path: Path, table: str) -> sqlite3.Connection:
@@ -311,27 +323,9 @@ class _Seen:
         self.connection.close()
 
 
-class _Spool:
-    """Whole sessions by code, read back in its order."""
-
-    def __init__(self, path: Path) -> None:
-        self.connection = _scratch(path, "sessions (code TEXT PRIMARY KEY, told BLOB)")
-
-    def put(self, code: str, told: Any) -> None:
-        packed = zlib.compress(json.dumps(told, default=str).encode(), 1)
-        self.connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?)", [code, packed])
-
-    def __iter__(self) -> Iterator[Any]:
-        for (packed,) in self.connection.execute("SELECT told FROM sessions ORDER BY code"):
-            yield json.loads(zlib.decompress(packed))
-
-    def close(self) -> None:
-        self.connection.close()
-
-
 def _number(number: int, is_public: bool) -> int | str:
     """A small number is one of the cells that the public must not see."""
-    return "1 to 10" if is_public and number < suppression.SMALLEST_CLASS else number
+    return "1 to 10" if is_public and 0 < number <= 10 else number
 
 
 def _audit_head() -> str | None:

@@ -12,17 +12,9 @@ from sessions_app.domain import keys
 from sessions_app.domain.models import ExportJob
 
 from . import levels, profiles
-from .reading import Chosen
+from .reading import BadChoice, Chosen
 
 EVERYTHING: Final = Chosen()
-
-
-class BadChoice(ValueError):
-    """An export that cannot be: `field` says what of it, the message why."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a column is: name, type, label, unit, where its value stands in the raw items, and who may have it.
+"""What a column is: name, type, label, unit, where its value is in the raw items, and which exports have it.
 
 A stored value is declared by its place alone; type, label, unit and choices come from the models and the data
 dictionary. What is worked out says them itself.
@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from sessions_app import field_policy
 from sessions_app.domain import keys
 
 if TYPE_CHECKING:  # the lake's writer has no data dictionary
@@ -25,15 +26,9 @@ Objects = Mapping[str, Any]
 TEXT, WHOLE, NUMBER, YES_NO = "text", "whole number", "number", "true/false"
 TIME, LIST = "timestamp", "list of texts"
 
-# Who may have a column. Without a guard it is in every profile.
+# How a column is written. Who gets it is said by `field_policy`.
 ID = "id"  # coded, unless the export is a full one
-DIRECT = "direct"  # full exports only: leads to a person, a device, a place, or a member of staff
-EXACT = "exact"  # not for the public: a time, an exact age, what others know of a person
-WORDS = "words"  # not for the public: free text, in a person's own words or made from them
-CELL = "cell"  # for the public only as far as enough participants share it
-ARM = "arm"  # gives away interval or type; for the public empty where those are
-PLACE = "place"  # gives away the location; for the public empty where that is
-DESIGN = "design"  # gives away any of the three
+WORDS = "words"  # free text, in a person's own words or made from them
 
 ROLES: Final[Mapping[str, tuple[str, str]]] = {
     "session": ("session", ""),
@@ -61,7 +56,8 @@ class Column:
     label: str
     of: Callable[[Objects], Any]
     source: str
-    guard: str = ""
+    exports: frozenset[str] = frozenset()
+    form: str = ""
     unit: str = ""
     note: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
@@ -75,8 +71,13 @@ class Stored:
     role: str
     path: str
     name: str = ""
-    guard: str = ""
     label: str = ""
+    form: str = ""
+
+    @property
+    def exports(self) -> frozenset[str]:
+        entity, prefix = ROLES[self.role]
+        return field_policy.rule(entity, prefix + self.path).exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,13 @@ class Made:
     kind: str
     label: str
     of: Callable[[Objects], Any]
-    guard: str = ""
     unit: str = ""
     note: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exports(self) -> frozenset[str]:
+        return field_policy.rule(field_policy.DERIVED, self.name).exports
 
 
 class Unreadable(ValueError):
@@ -171,7 +175,7 @@ def column(declared: Stored | Made) -> Column:
     """Raises KeyError where the data dictionary knows no such attribute."""
     if isinstance(declared, Made):
         told = {name: getattr(declared, name) for name in Made.__slots__ if name != "of"}
-        return Column(**told, of=declared.of, source="worked out")
+        return Column(**told, of=declared.of, source="worked out", exports=declared.exports)
     entity, prefix = ROLES[declared.role]
     row = _dictionary(entity)[prefix + declared.path]
     path, role, kind = tuple(declared.path.split(".")), declared.role, row.kind
@@ -181,7 +185,8 @@ def column(declared: Stored | Made) -> Column:
         label=declared.label or row.label,
         of=lambda objects: read(kind, at(objects.get(role), path)),
         source=f"{entity}: {row.path}",
-        guard=declared.guard,
+        exports=declared.exports,
+        form=declared.form,
         unit=row.unit,
         note=plain(row.meaning),
         choices={choice: row.values.get(choice, choice) for choice in row.choices or row.values},

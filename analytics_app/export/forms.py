@@ -13,12 +13,12 @@ from sessions_app.domain.models.export import PROFILES
 from sessions_app.forms import KINDS, PLACES, UNKNOWN
 
 from . import levels
-from .choice import BadChoice, Choice
-from .reading import Chosen
+from .choice import Choice
+from .reading import BadChoice, Chosen
 
 LABELS = {
     "coded": "Coded: codes in place of ids, nothing that leads to a person or a place",
-    "public": "Public: coarse, without words and times, small groups hidden",
+    "public": "Public: one table of scores and ratings as means of groups, conditions whole",
     "full": "Full: everything, for the study itself",
 }
 FIELDS = {"to": "end", "conditions": "location"}

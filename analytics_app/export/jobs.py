@@ -19,8 +19,8 @@ from sessions_app.domain.models import ExportJob
 
 from . import bundle
 from .bundle import Tick
-from .choice import BadChoice, Choice, folder, name_of, path_of
-from .reading import Chosen
+from .choice import Choice, folder, name_of, path_of
+from .reading import BadChoice, Chosen
 
 log = logging.getLogger("worker")
 

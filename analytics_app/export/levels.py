@@ -14,25 +14,7 @@ from sessions_app.domain.models.assessment import TYPES
 from sessions_app.domain.models.session import FLAGS
 
 from . import columns as c
-from .columns import (
-    ARM,
-    CELL,
-    DESIGN,
-    DIRECT,
-    EXACT,
-    ID,
-    NUMBER,
-    PLACE,
-    TEXT,
-    TIME,
-    WHOLE,
-    WORDS,
-    YES_NO,
-    Column,
-    Made,
-    Objects,
-    Stored,
-)
+from .columns import ID, NUMBER, TEXT, TIME, WHOLE, WORDS, YES_NO, Column, Made, Objects, Stored
 
 WIDE: Final = "sessions_wide"
 _CONDITION = "experimental_condition"
@@ -133,40 +115,40 @@ def _of_step(name: str) -> Any:
 # --- the columns that several tables share
 
 _IDS: tuple[Stored | Made, ...] = (
-    Stored("session", "session_id", guard=ID),
-    Stored("session", "student_id", guard=ID),
-    Stored("session", "student_code", guard=DIRECT),
+    Stored("session", "session_id", form=ID),
+    Stored("session", "student_id", form=ID),
+    Stored("session", "student_code"),
 )
 _DESIGN: tuple[Stored | Made, ...] = (
-    Stored("session", f"{_CONDITION}.condition_code", "condition", CELL),
-    Stored("session", f"{_CONDITION}.location", guard=CELL),
-    Stored("session", f"{_CONDITION}.interval_minutes", "interval", CELL),
-    Stored("session", f"{_CONDITION}.intervention_type", guard=CELL),
+    Stored("session", f"{_CONDITION}.condition_code", "condition"),
+    Stored("session", f"{_CONDITION}.location"),
+    Stored("session", f"{_CONDITION}.interval_minutes", "interval"),
+    Stored("session", f"{_CONDITION}.intervention_type"),
 )
 _KEYS = _IDS + _DESIGN
 _WHO: tuple[Stored | Made, ...] = (
-    Made("week", WHOLE, "Week of the study", lambda o: o["week"], CELL, "weeks",
+    Made("week", WHOLE, "Week of the study", lambda o: o["week"], "weeks",
          "1 for the seven days that begin with the study's first session."),
-    Stored("session", "student_metadata.age", guard=EXACT),
-    Made("age_band", TEXT, "Age in bands", age_band, CELL, "years", choices=dict.fromkeys(BANDS, "")),
-    Stored("session", "student_metadata.grade", guard=EXACT),
-    Stored("session", "student_metadata.richmond_resident", guard=CELL),
+    Stored("session", "student_metadata.age"),
+    Made("age_band", TEXT, "Age in bands", age_band, "years", choices=dict.fromkeys(BANDS, "")),
+    Stored("session", "student_metadata.grade"),
+    Stored("session", "student_metadata.richmond_resident"),
 )  # fmt: skip
 
 _STUDENTS = (
-    Stored("student", "student_id", guard=ID),
-    Stored("student", "student_code", guard=DIRECT),
-    Stored("student", "demographics.age", guard=EXACT),
-    Stored("student", "demographics.grade_level", guard=EXACT),
-    Stored("student", "demographics.school", guard=DIRECT),
-    Stored("student", "demographics.richmond_resident", guard=EXACT),
+    Stored("student", "student_id", form=ID),
+    Stored("student", "student_code"),
+    Stored("student", "demographics.age"),
+    Stored("student", "demographics.grade_level"),
+    Stored("student", "demographics.school"),
+    Stored("student", "demographics.richmond_resident"),
     Stored("student", "learning_profile.depth_preference"),
     Stored("student", "learning_profile.learning_style"),
     Stored("student", "learning_profile.prior_knowledge_topics"),
-    Stored("student", "consent_data.irb_consent_date", guard=EXACT),
+    Stored("student", "consent_data.irb_consent_date"),
     Stored("student", "consent_data.data_sharing_consent"),
-    Stored("student", "consent_data.state", "consent_state", DIRECT),
-    Stored("student", "metadata.total_sessions", guard=EXACT),
+    Stored("student", "consent_data.state", "consent_state"),
+    Stored("student", "metadata.total_sessions"),
     Stored("student", "metadata.simulated"),
 )
 
@@ -191,32 +173,32 @@ _GAINS = (
          note="Missing at a baseline of 100."),
 )  # fmt: skip
 _VERIFIED: tuple[Stored | Made, ...] = (
-    Stored("verification", "verification.method", "verification_method", PLACE),
-    Stored("verification", "verification.confidence", "verification_confidence", PLACE),
-    Stored("verification", "verification.override_reason", guard=DIRECT),
-    Stored("verification", "verification.attested_by", guard=DIRECT),
-    Made("distance_band", TEXT, "Distance from the place, in bands", _distance_band, PLACE,
+    Stored("verification", "verification.method", "verification_method"),
+    Stored("verification", "verification.confidence", "verification_confidence"),
+    Stored("verification", "verification.override_reason"),
+    Stored("verification", "verification.attested_by"),
+    Made("distance_band", TEXT, "Distance from the place, in bands", _distance_band,
          choices=dict.fromkeys(location.BANDS, "")),
-    Stored("verification", "gps_data.latitude", guard=DIRECT),
-    Stored("verification", "gps_data.longitude", guard=DIRECT),
-    Stored("verification", "gps_data.accuracy_meters", guard=DIRECT),
-    Stored("verification", "gps_data.distance_from_target_meters", guard=DIRECT),
+    Stored("verification", "gps_data.latitude"),
+    Stored("verification", "gps_data.longitude"),
+    Stored("verification", "gps_data.accuracy_meters"),
+    Stored("verification", "gps_data.distance_from_target_meters"),
     Stored("verification", "device_info.device_type"),
-    Stored("verification", "device_info.os", guard=DIRECT),
-    Stored("verification", "device_info.browser", guard=DIRECT),
-    Stored("verification", "device_info.user_agent", guard=DIRECT),
-    Stored("verification", "metadata.ip_address", guard=DIRECT),
+    Stored("verification", "device_info.os"),
+    Stored("verification", "device_info.browser"),
+    Stored("verification", "device_info.user_agent"),
+    Stored("verification", "metadata.ip_address"),
 )  # fmt: skip
 _SESSIONS: tuple[Stored | Made, ...] = (
     *_KEYS,
     *_WHO,
-    Stored("session", f"{_CONDITION}.location_name", guard=DIRECT),
-    Stored("session", "facilitator", guard=DIRECT),
-    Stored("session", "timeline.session_start", guard=EXACT),
-    Stored("session", "timeline.session_end", guard=EXACT),
-    Stored("session", "timeline.total_duration_seconds", guard=ARM),
+    Stored("session", f"{_CONDITION}.location_name"),
+    Stored("session", "facilitator"),
+    Stored("session", "timeline.session_start"),
+    Stored("session", "timeline.session_end"),
+    Stored("session", "timeline.total_duration_seconds"),
     Stored("session", "timeline.content_duration_seconds"),
-    Stored("session", "timeline.intervention_duration_seconds", guard=ARM),
+    Stored("session", "timeline.intervention_duration_seconds"),
     Stored("session", "timeline.assessment_duration_seconds"),
     Made("state", TEXT, "State of the session", state, choices={
         "running": "started, and takes answers", "completed": "the survey is stored",
@@ -226,7 +208,7 @@ _SESSIONS: tuple[Stored | Made, ...] = (
     Stored("session", "completion_status.location_verified"),
     Stored("session", "completion_status.baseline_completed"),
     Stored("session", "completion_status.content_completed"),
-    Stored("session", "completion_status.interventions_completed", guard=ARM),
+    Stored("session", "completion_status.interventions_completed"),
     Stored("session", "completion_status.final_assessment_completed"),
     Stored("session", "completion_status.post_survey_completed"),
     Stored("session", "student_metadata.prior_knowledge_score"),
@@ -237,17 +219,17 @@ _SESSIONS: tuple[Stored | Made, ...] = (
     Stored("content", "delivery_preferences.captions_enabled"),
     Stored("content", "delivery_preferences.language"),
     Stored("content", "engagement_metrics.total_play_time_seconds"),
-    Stored("content", "engagement_metrics.total_elapsed_time_seconds", guard=ARM),
+    Stored("content", "engagement_metrics.total_elapsed_time_seconds"),
     Stored("content", "engagement_metrics.pause_count"),
     Stored("content", "engagement_metrics.rewind_count"),
     Stored("content", "engagement_metrics.segments_completed"),
     Stored("content", "engagement_metrics.completion_percentage"),
     *_VERIFIED,
-    Stored("session", "allocation.method", "allocation_method", EXACT),
-    Stored("session", "allocation.reason", "allocation_reason", DIRECT),
-    Stored("session", "metadata.data_quality_flags", guard=DESIGN),
+    Stored("session", "allocation.method", "allocation_method"),
+    Stored("session", "allocation.reason", "allocation_reason"),
+    Stored("session", "metadata.data_quality_flags"),
     *(
-        Made(f"flag_{name}", YES_NO, f"Flag {name.replace('_', ' ')}", _has_flag(name), DESIGN)
+        Made(f"flag_{name}", YES_NO, f"Flag {name.replace('_', ' ')}", _has_flag(name))
         for name in FLAGS
     ),
     Stored("session", "metadata.simulated"),
@@ -256,34 +238,34 @@ _SESSIONS: tuple[Stored | Made, ...] = (
 _WIDE: tuple[Stored | Made, ...] = (
     *_KEYS,
     *_WHO,
-    Stored("session", "timeline.session_start", guard=EXACT),
-    Stored("session", "timeline.total_duration_seconds", "total_duration", ARM),
+    Stored("session", "timeline.session_start"),
+    Stored("session", "timeline.total_duration_seconds", "total_duration"),
     Stored("session", "completion_status.completed"),
     *_SCORES,
     *_GAINS,
-    Made("interventions_total", WHOLE, "Interventions", lambda o: len(o["interventions"]), ARM),
-    Made("questions_answered", WHOLE, "Questions answered in them", _answers, ARM, "questions"),
+    Made("interventions_total", WHOLE, "Interventions", lambda o: len(o["interventions"])),
+    Made("questions_answered", WHOLE, "Questions answered in them", _answers, "questions"),
     Made("avg_question_quality", NUMBER, "Mean question quality", _mean(scores.question_quality),
-         ARM, "score 1–5", "Mean over the session's interventions."),
+         "score 1–5", "Mean over the session's interventions."),
     Made("avg_answer_depth", NUMBER, "Mean answer depth", _mean(scores.answer_depth),
-         ARM, "score 1–5", "Mean over the session's interventions."),
+         "score 1–5", "Mean over the session's interventions."),
     Made("avg_response_time_seconds", NUMBER, "Mean response time",
-         _mean(scores.response_time), ARM, "seconds",
+         _mean(scores.response_time), "seconds",
          "Mean over the session's interventions."),
     Stored("survey", "location_experience.location_impact_rating"),
     Stored("survey", "intervention_experience.intervention_helpful_rating"),
     Stored("survey", "learning_experience.overall_experience_rating"),
     Stored("content", "delivery_preferences.format_chosen"),
     Stored("content", "engagement_metrics.completion_percentage"),
-    Stored("session", "metadata.data_quality_flags", guard=DESIGN),
+    Stored("session", "metadata.data_quality_flags"),
     Stored("session", "metadata.simulated"),
 )  # fmt: skip
 
 _SEGMENTS = (
     *_KEYS,
     Stored("segment", "segment_id", "segment"),
-    Stored("segment", "start_time", guard=EXACT),
-    Stored("segment", "end_time", guard=EXACT),
+    Stored("segment", "start_time"),
+    Stored("segment", "end_time"),
     Stored("segment", "duration_seconds"),
     Stored("segment", "completed"),
     Stored("segment", "engagement_score"),
@@ -295,14 +277,14 @@ _SEGMENTS = (
 )
 
 _IN_DIALOGUE = (
-    Stored("intervention", "intervention_id", guard=DIRECT),
+    Stored("intervention", "intervention_id"),
     Stored("intervention", "intervention_metadata.sequence_number"),
     Stored("intervention", "intervention_metadata.segment_id", "segment"),
 )
 _INTERVENTIONS = (
     *_KEYS,
     *_IN_DIALOGUE,
-    Stored("intervention", "intervention_metadata.timestamp", "started_at", EXACT),
+    Stored("intervention", "intervention_metadata.timestamp", "started_at"),
     Made("answers", WHOLE, "Answers given", _answers, unit="answers"),
     Stored("intervention", "intervention_summary.total_duration_seconds"),
     Stored("intervention", "intervention_summary.avg_response_time_seconds"),
@@ -316,7 +298,7 @@ _INTERVENTIONS = (
     Stored("intervention", "ai_metadata.total_cost_usd"),
     Stored("intervention", "ai_metadata.avg_generation_time_ms"),
     Stored("intervention", "grading.model", "grading_model"),
-    Stored("intervention", "grading.graded_at", guard=EXACT),
+    Stored("intervention", "grading.graded_at"),
     Stored("intervention", "grading.cost_usd", "grading_cost_usd"),
 )
 
@@ -325,8 +307,8 @@ _QUESTIONS = (
     *_IN_DIALOGUE,
     Stored("question", "question_number"),
     Stored("question", "question_source"),
-    Stored("question", "timestamp", "asked_at", EXACT),
-    Stored("question", "answer_metadata.timestamp", "answered_at", EXACT),
+    Stored("question", "timestamp", "asked_at"),
+    Stored("question", "answer_metadata.timestamp", "answered_at"),
     Stored("question", "answer_metadata.response_time_seconds"),
     Stored("question", "answer_metadata.held_seconds"),
     Stored("question", "answer_metadata.word_count"),
@@ -341,16 +323,16 @@ _QUESTIONS = (
         )
         for name in (*_QUALITY, *_TUTOR_QUALITY)
     ),
-    Stored("question", "human_scoring.at", "human_scored_at", EXACT),
-    Stored("question", "human_scoring.by", "human_scored_by", DIRECT),
+    Stored("question", "human_scoring.at", "human_scored_at"),
+    Stored("question", "human_scoring.by", "human_scored_by"),
     Stored("question", "question_metadata.model", "question_model"),
     Stored("question", "question_metadata.generation_time_ms"),
     Stored("question", "question_metadata.attempts"),
     Stored("question", "question_metadata.prompt_tokens"),
     Stored("question", "question_metadata.completion_tokens"),
     Stored("question", "question_metadata.cost_usd"),
-    Stored("question", "question", guard=WORDS),
-    Stored("question", "answer", guard=WORDS),
+    Stored("question", "question", form=WORDS),
+    Stored("question", "answer", form=WORDS),
 )
 
 _ITEMS = (
@@ -364,12 +346,12 @@ _ITEMS = (
     Stored("item", "is_correct"),
     Stored("item", "response_time_seconds"),
     Stored("item", "held_seconds"),
-    Stored("item", "answered_at", guard=EXACT),
+    Stored("item", "answered_at"),
     Stored("item", "ai_scoring.model", "scoring_model"),
     Made("model_score", NUMBER, "Points by the model", _capped("ai_scoring.raw_score"), unit="points"),
-    Stored("item", "ai_scoring.feedback", guard=WORDS),
+    Stored("item", "ai_scoring.feedback", form=WORDS),
     Made("human_score", NUMBER, "Points by a person", _capped("human_scoring.raw_score"), unit="points"),
-    Stored("item", "human_scoring.by", "human_scored_by", DIRECT),
+    Stored("item", "human_scoring.by", "human_scored_by"),
     Made(
         "second_human_score",
         NUMBER,
@@ -377,15 +359,15 @@ _ITEMS = (
         _capped("second_scoring.raw_score"),
         unit="points",
     ),
-    Stored("item", "student_answer", guard=WORDS),
+    Stored("item", "student_answer", form=WORDS),
 )
 
 _ASSESSMENTS = (
     *_KEYS,
-    Stored("assessment", "assessment_id", guard=DIRECT),
+    Stored("assessment", "assessment_id"),
     Stored("assessment", "assessment_metadata.type", "assessment_type"),
     Stored("assessment", "assessment_metadata.version", "assessment_version"),
-    Stored("assessment", "assessment_metadata.timestamp", "started_at", EXACT),
+    Stored("assessment", "assessment_metadata.timestamp", "started_at"),
     Stored("assessment", "assessment_metadata.duration_seconds"),
     Made("score", NUMBER, "Score", lambda o: scores.percent(scores.score(o["record"])), unit="percent",
          note=EXACTLY),
@@ -413,11 +395,11 @@ _ASSESSMENTS = (
 _SURVEYS = (
     *_KEYS,
     Stored("survey", "survey_metadata.version", "survey_version"),
-    Stored("survey", "survey_metadata.timestamp", "answered_at", EXACT),
+    Stored("survey", "survey_metadata.timestamp", "answered_at"),
     Stored("survey", "survey_metadata.duration_seconds"),
     Stored("survey", "survey_metadata.held_seconds"),
     *(
-        Stored("survey", f"{group}.{name}", guard=WORDS if name in words else "")
+        Stored("survey", f"{group}.{name}", form=WORDS if name in words else "")
         for group, words, names in (
             ("location_experience", ("location_feedback",), (
                 "location_impact_rating", "location_enhanced_understanding", "location_was_distracting",
@@ -474,10 +456,8 @@ DECLARED: Final[Mapping[str, tuple[Stored | Made, ...]]] = {
     "page_times": _PAGE_TIMES,
 }
 LEVELS: Final = tuple(DECLARED)
-NOT_PUBLIC: Final = frozenset({"page_times"})
-"""A sequence of exact times is a fingerprint of a person, and tells the condition."""
-TELLS_ARM: Final = frozenset({"interventions", "questions"})
-"""That there are such rows, and how many, gives away interval and type."""
+PUBLIC: Final = frozenset({WIDE})
+"""Public data are one table: tables that join would single out whoever has a rare sequence of rows."""
 
 
 @cache

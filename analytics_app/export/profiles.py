@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,30 +14,11 @@ from sessions_app.domain.models import Student
 from socratic_site.local import kept_secret
 
 from . import columns as c
-from . import levels, suppression
+from . import grouping, levels
 from .codes import Coder
-from .columns import (
-    ARM,
-    CELL,
-    DESIGN,
-    DIRECT,
-    EXACT,
-    ID,
-    NUMBER,
-    PLACE,
-    TEXT,
-    WORDS,
-    YES_NO,
-    Column,
-    Map,
-    Objects,
-)
+from .columns import ID, NUMBER, TEXT, WHOLE, YES_NO, Column, Map, Objects
+from .reading import BadChoice
 
-LEFT_OUT: Final[Mapping[str, frozenset[str]]] = {
-    "full": frozenset(),
-    "coded": frozenset({DIRECT}),
-    "public": frozenset({DIRECT, EXACT, WORDS}),
-}
 INSIDE_THE_STUDY: Final = frozenset({"not_shared", "needs_reconsent", "returned", "unreviewed"})
 """Reasons that keep data from others, not from the study itself, for which a full export is."""
 VOID_REASONS: Final = {
@@ -57,7 +38,9 @@ REASONS: Final = {
     "unreadable": "Another client stored the session without what it takes to read it.",
     "gone": "The session disappeared while the export was made.",
     **VOID_REASONS,
-    "too_few": "Fewer than 11 participants in all: nothing can be told of them in public.",
+    "incomplete": "Not completed, or without a score before and after.",
+    "later_session": "Public data have each participant once, with the first completed session.",
+    "too_few": "Too few participants at this location to hide each among the others.",
 }
 
 
@@ -98,10 +81,10 @@ def study_key() -> bytes:
 
 
 def columns_of(level: str, kind: str) -> tuple[Column, ...]:
-    """Empty where the profile does not have the table."""
-    if kind == "public" and level in levels.NOT_PUBLIC:
+    """Those that the field policy gives the profile; empty where it does not have the table."""
+    if kind == "public" and level not in levels.PUBLIC:
         return ()
-    return tuple(column for column in levels.columns(level) if column.guard not in LEFT_OUT[kind])
+    return tuple(column for column in levels.columns(level) if kind in column.exports)
 
 
 Reader = Callable[[Objects], Any]
@@ -119,16 +102,10 @@ class Plan:
     @classmethod
     def of(cls, level: str, kind: str, coder: Coder) -> Plan:
         found = columns_of(level, kind)
-        guards: Mapping[str, Callable[[Column], Reader]] = {} if kind == "full" else {ID: coded(coder)}
-        if kind == "public":
-            guards = {
-                **guards,
-                CELL: _cell,
-                ARM: _unless("arm"),
-                PLACE: _unless("place"),
-                DESIGN: _unless("arm", "place"),
-            }
-        readers = tuple(guards.get(column.guard, _as_it_is)(column) for column in found)
+        code = coded(coder)
+        readers = tuple(
+            code(column) if column.form == ID and kind != "full" else column.of for column in found
+        )
         return cls(level, found, readers, {})
 
     def row(self, objects: Objects) -> list[Any]:
@@ -145,10 +122,6 @@ class Plan:
             return None
 
 
-def _as_it_is(column: Column) -> Reader:
-    return column.of
-
-
 def coded(coder: Coder) -> Callable[[Column], Reader]:
     def guard(column: Column) -> Reader:
         def code(objects: Objects) -> str | None:
@@ -160,54 +133,79 @@ def coded(coder: Coder) -> Callable[[Column], Reader]:
     return guard
 
 
-# --- for the public: what enough others share
+# --- for the public: groups in which nobody can be told from the others
 
-_CIRCUMSTANCE: Final = {"intervention_type": "type", "richmond_resident": "resident"}
+WHOLE_COLUMNS: Final = ("condition", "location", "interval", "intervention_type")
+"""Told as they are. Interval and type were drawn by lot within a location, which counts as a column of k."""
+GROUP_SIZE: Final = Column(
+    name="group_size",
+    kind=WHOLE,
+    label="Participants in the group",
+    of=lambda objects: None,
+    source="worked out",
+    note="The other numbers of the row are means over so many participants at the location.",
+)
 
 
-def circumstances(objects: Objects) -> suppression.Cell:
-    """In the order of suppression.CIRCUMSTANCES."""
+class NotPublishable(BadChoice):
+    """No public export can be made that hides each participant; the message says what to do."""
+
+
+def public_rule() -> grouping.Rule:
+    return grouping.Rule(settings.EXPORT_PUBLIC_K, settings.EXPORT_PUBLIC_L)
+
+
+def averaged() -> tuple[Column, ...]:
+    """The columns of public data that are told as means; the two scores, which every row has, come first."""
+    scores = [f"{kind}_score" for kind in ("final", "baseline")]
+    columns = [column for column in columns_of(levels.WIDE, "public") if column.name not in WHOLE_COLUMNS]
+    ordered = sorted(columns, key=lambda column: scores.index(column.name) if column.name in scores else 2)
+    note = "Mean over the row's group."
+    return tuple(replace(column, kind=NUMBER, choices={}, note=note) for column in ordered)
+
+
+def public_row(objects: Objects) -> grouping.Row | None:
+    """None for a session that is not completed, or lacks one of the scores."""
+    values = tuple(_number(column, objects) for column in averaged())
+    done = c.value(objects, "session", "completion_status.completed", YES_NO)
+    if not done or None in values[: grouping.SCORES]:
+        return None
     condition = "experimental_condition"
-    return (
-        c.value(objects, "session", f"{condition}.location", TEXT),
-        c.value(objects, "session", f"{condition}.intervention_type", TEXT),
-        c.value(objects, "session", f"{condition}.interval_minutes", NUMBER),
-        levels.age_band(objects),
-        objects["week"],
-        c.value(objects, "session", "student_metadata.richmond_resident", YES_NO),
+    return grouping.Row(
+        location=str(c.value(objects, "session", f"{condition}.location", TEXT)),
+        condition=str(c.value(objects, "session", f"{condition}.condition_code", TEXT)),
+        interval=float(c.value(objects, "session", f"{condition}.interval_minutes", NUMBER)),
+        type=str(c.value(objects, "session", f"{condition}.intervention_type", TEXT)),
+        values=values,
     )
 
 
-def shown(told: suppression.Cell) -> dict[str, Any]:
-    """What the guards ask of: the circumstances that may be told, and what must not be given away."""
-    named = dict(zip(suppression.CIRCUMSTANCES, told, strict=True))
-    hides = {
-        name
-        for name, parts in (("arm", ("interval", "type")), ("place", ("location",)))
-        if any(named[part] is None for part in parts)
-    }
-    return {"told": named, "hides": hides}
+def _number(column: Column, objects: Objects) -> float | None:
+    try:
+        value = column.of(objects)
+    except c.Unreadable:
+        return None
+    return None if value is None else float(value)
 
 
-def tells_arm(level: str, objects: Objects) -> bool:
-    """Whether rows of this table would give away what this session hides."""
-    return level in levels.TELLS_ARM and "arm" in objects["hides"]
+def public_columns(kept: Sequence[int]) -> tuple[Column, ...]:
+    whole = {column.name: column for column in columns_of(levels.WIDE, "public")}
+    columns = averaged()
+    return (*(whole[name] for name in WHOLE_COLUMNS), *(columns[index] for index in kept), GROUP_SIZE)
 
 
-def _cell(column: Column) -> Reader:
-    if column.name == "condition":
-        return lambda objects: None if objects["hides"] else column.of(objects)
-    name = _CIRCUMSTANCE.get(column.name, column.name)
-    return lambda objects: objects["told"][name]
-
-
-def _unless(*names: str) -> Callable[[Column], Reader]:
-    return lambda column: lambda objects: None if objects["hides"] & set(names) else column.of(objects)
-
-
-def first_cells(found: Iterable[tuple[bool, suppression.Cell]]) -> dict[suppression.Cell, int]:
-    """Participants by cell, each counted at the first session (`is_first`); cells without one count 0."""
-    counts: dict[suppression.Cell, int] = {}
-    for is_first, cell in found:
-        counts[cell] = counts.get(cell, 0) + is_first
-    return counts
+def published(rows: Sequence[grouping.Row]) -> grouping.Grouped:
+    """Raises NotPublishable."""
+    rule = public_rule()
+    result = grouping.grouped(rows, rule)
+    if not result.rows:
+        raise NotPublishable(
+            "profile",
+            f"Nothing was exported: no location has the {rule.k} participants that public data need "
+            f"(completed, scored before and after, shared, accepted; {len(rows)} in all), with both kinds of "
+            "questions and with different scores. Wait for more sessions, or make a coded export for "
+            "researchers under an agreement. An administrator can lower EXPORT_PUBLIC_K, down to 5.",
+        )
+    if result.k < rule.k or result.l < rule.l:  # measured on the rows themselves, whatever the grouping did
+        raise NotPublishable("profile", f"Nothing was exported: k is {result.k} and l is {result.l}.")
+    return result

@@ -39,6 +39,14 @@ class Overloaded(Exception):
     """The table does not answer all that it is asked; try again later."""
 
 
+class BadChoice(ValueError):
+    """An export that cannot be: `field` says what of it, the message why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Days are the study's, both counted in; None is open. No conditions mean all."""

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from .columns import DIRECT, LIST, NUMBER, TIME, WHOLE, YES_NO, Column
+from sessions_app.field_policy import FULL
+
+from .columns import LIST, NUMBER, TIME, WHOLE, WORDS, YES_NO, Column
 from .writing import ARROW, harmless
 
 HEADER: Final = (
@@ -62,7 +64,7 @@ def _row(level: str, column: Column) -> dict[str, str]:
         "Text Validation Type OR Show Slider Number": VALIDATION.get(column.kind, ""),
         "Text Validation Min": least,
         "Text Validation Max": most,
-        "Identifier?": "y" if column.guard == DIRECT else "",
+        "Identifier?": "y" if column.exports == FULL else "",
         "Field Annotation": f"{column.source}; Parquet type {ARROW[column.kind]}",
     }
 
@@ -72,4 +74,4 @@ def _type(column: Column) -> str:
         return "yesno"
     if column.choices and column.kind != LIST:
         return "radio"
-    return "notes" if column.guard == "words" else "text"
+    return "notes" if column.form == WORDS else "text"

@@ -165,7 +165,7 @@ def _values(
             value = column.of(objects)
         except Unreadable:
             raise Poison(f"{table}: {column.name} is no {column.kind}") from None
-        if column.guard == ID:
+        if column.form == ID:
             if not value:
                 raise Poison(f"{table}: {column.name} is missing")
             value = coder.code(column.name, str(value))

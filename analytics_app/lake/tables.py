@@ -1,4 +1,4 @@
-"""The lake's tables, each one made from one kind of item: columns of the exports, less what is direct.
+"""The lake's tables, each one made from one kind of item: the columns that coded exports have.
 
 `schema(table)` is the list of columns, for Parquet, JSON lines and Glue alike.
 """
@@ -14,7 +14,7 @@ from sessions_app import modelled
 from sessions_app.domain.models.session import FLAGS
 
 from ..export import columns as c
-from ..export.columns import DIRECT, ID, LIST, NUMBER, TEXT, TIME, WHOLE, YES_NO, Column, Made, Stored
+from ..export.columns import ID, LIST, NUMBER, TEXT, TIME, WHOLE, YES_NO, Column, Made, Stored
 from ..export.levels import DECLARED
 
 
@@ -85,7 +85,7 @@ VERSION: Final = Made(
 def declared(name: str) -> tuple[Stored | Made, ...]:
     """What a table has of its level, in the level's order; ids are those on the item itself."""
     table = TABLES[name]
-    ids = tuple(Stored(table.role, path, guard=ID) for path in ("session_id", "student_id"))
+    ids = tuple(Stored(table.role, path, form=ID) for path in ("session_id", "student_id"))
     known = {(one.role, one.path) for one in ids}
     kept = tuple(each for each in DECLARED[table.level] if _belongs(each, table))
     others = (each for each in kept if isinstance(each, Made) or (each.role, each.path) not in known)
@@ -95,12 +95,12 @@ def declared(name: str) -> tuple[Stored | Made, ...]:
 def _belongs(each: Stored | Made, table: Table) -> bool:
     if isinstance(each, Made):
         return each.name in table.made
-    return each.role in (table.role, table.element) and each.guard != DIRECT
+    return each.role in (table.role, table.element) and "coded" in each.exports
 
 
 @cache
 def schema(name: str) -> tuple[Column, ...]:
-    """A table's columns with names, kinds and guards, without labels: no data dictionary is read."""
+    """A table's columns with names and kinds, without labels: no data dictionary is read."""
     return tuple(_column(each) for each in declared(name))
 
 
@@ -115,7 +115,8 @@ def _column(each: Stored | Made) -> Column:
         label=each.label,
         of=lambda objects: c.read(kind, c.at(objects.get(role), path)),
         source=f"{entity}: {prefix}{each.path}",
-        guard=each.guard,
+        exports=each.exports,
+        form=each.form,
     )
 
 

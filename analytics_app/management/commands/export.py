@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from analytics_app.export import bundle, reading
 from analytics_app.export.bundle import Built
-from analytics_app.export.choice import BadChoice, Choice
+from analytics_app.export.choice import Choice
 from analytics_app.export.levels import LEVELS
+from analytics_app.export.reading import BadChoice
 from sessions_app import study
 from sessions_app.domain import audit, exports, table
 from sessions_app.domain.audit import Actor
@@ -76,8 +77,8 @@ class Command(BaseCommand):
         self.look_for_table()
         try:
             self.export(choice, Path(options["out"]), by, options)
-        except bundle.CannotWrite as fault:
-            raise CommandError(str(fault)) from None
+        except (bundle.CannotWrite, BadChoice) as error:
+            raise CommandError(str(error)) from None
         except (PynamoDBException, BotoCoreError, ClientError, reading.Overloaded) as fault:
             raise CommandError(
                 f"The table does not answer ({type(fault).__name__}); nothing was kept. Try again."

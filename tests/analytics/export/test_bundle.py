@@ -12,12 +12,14 @@ from typing import Any
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from analytics_app.export import bundle, columns
-from analytics_app.export.choice import BadChoice, Choice
-from analytics_app.export.reading import Chosen
+from analytics_app.export import bundle, columns, levels, profiles
+from analytics_app.export.choice import Choice
+from analytics_app.export.columns import Made
+from analytics_app.export.reading import BadChoice, Chosen
 from sessions_app import study
 from sessions_app.domain import keys
 from sessions_app.domain.models import Item, Student, connection
+from sessions_app.field_policy import DERIVED, RULES
 from tests.analytics import cohort
 from tests.analytics.export import participants
 from tests.analytics.export.participants import built, manifest, profile, rows, took_part
@@ -251,12 +253,17 @@ def test_without_a_setting_the_key_is_made_once_and_kept_private(
 # --- too few for the public, and declarations
 
 
-def test_of_ten_participants_the_public_see_nothing(store: Any, tmp_path: Path) -> None:
+def test_of_ten_participants_the_public_get_nothing(store: Any, tmp_path: Path) -> None:
     people = [profile() for _ in range(10)]
     store(*((student, took_part(student)) for student in people))
-    made, files = built(tmp_path, profile="public")
-    assert (made.sessions, made.excluded) == (0, {"too_few": 10})
-    assert manifest(files)["excluded"]["too_few"]["sessions"] == "1 to 10"
+    with pytest.raises(BadChoice, match="Nothing was exported"):
+        built(tmp_path, profile="public")
+
+
+def test_every_column_is_carried_by_a_profile_and_every_computed_one_has_a_rule() -> None:
+    made = {each.name for level in levels.DECLARED.values() for each in level if isinstance(each, Made)}
+    assert made | {profiles.GROUP_SIZE.name} == set(RULES[DERIVED])
+    assert [c.name for level in levels.LEVELS for c in levels.columns(level) if "full" not in c.exports] == []
 
 
 def test_a_column_that_the_dictionary_does_not_know_is_refused() -> None:

@@ -206,6 +206,15 @@ def test_a_disk_without_room_fails_the_job_with_its_reason(
 # --- giving out, and taking back
 
 
+def test_a_public_export_of_too_few_fails_and_says_what_to_do(clock: list[datetime]) -> None:
+    job = asked(profile="public", filters={**FILTERS, "levels": []})
+    assert work()
+    failed = again(job)
+    assert (failed.state, files()) == ("failed", [])
+    assert "EXPORT_PUBLIC_K" in str(failed.fault)
+    assert len(str(failed.fault)) < 500
+
+
 def hand_out(job: ExportJob, *, by: Actor, now: datetime) -> None:
     exports.may_hand_out(job, by=by, now=now)
     exports.note_handed_out(job, by=by, now=now)

@@ -1,10 +1,9 @@
-"""What the public see of participants: nothing by which ten or fewer of them could be singled out."""
+"""What the public see of participants: rows that are alike for at least k of them, in every column."""
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
+import random
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,115 +11,131 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from analytics_app.export import levels
-from analytics_app.export.suppression import SMALLEST_CLASS
-from sessions_app.domain.models import Intervention, Item, LocationVerification, Session
+from analytics_app.export import levels, profiles
+from analytics_app.export.profiles import NotPublishable
+from sessions_app.domain.models import Assessment, Item, PostSurvey, Session
 from tests.analytics import cohort
 from tests.analytics.export import participants
 from tests.analytics.export.participants import built, manifest, profile, rows, took_part
 
 Files = Mapping[str, bytes]
+COLUMNS = [
+    *("condition", "location", "interval", "intervention_type", "final_score", "baseline_score"),
+    *("location_impact_rating", "overall_experience_rating", "group_size"),
+]
+WHOLE = {"condition", "interval", "intervention_type"}
 
 
-def part_of(items: list[Item]) -> list[Item]:
-    """What could give away what is hidden; storing the rest takes its time."""
-    return [item for item in items if isinstance(item, Session | Intervention | LocationVerification)]
+def person(number: int, place: str, chance: random.Random) -> tuple[Any, list[Item]]:
+    """Unlike most others in how they learn, and in times and scores unlike all."""
+    student = profile(age=14 + number % 5, resident=number % 4 > 0)
+    student.learning_profile.learning_style = ("visual", "auditory", "hands-on")[number % 3]
+    student.learning_profile.prior_knowledge_topics = ["civil_war"][: number % 2]
+    code = f"{place}-{'I2' if number % 2 else 'I3'}-{'D' if number % 3 else 'S'}"
+    start = cohort.NOON + timedelta(days=number // 10, seconds=number)
+    scores = {kind: round(chance.uniform(20, 95), 1) for kind in ("baseline", "final")}
+    items = [
+        item
+        for item in took_part(student, code, start=start, **scores)
+        if isinstance(item, Session | Assessment | PostSurvey)  # storing the rest takes its time
+    ]
+    survey = next(item for item in items if isinstance(item, PostSurvey))
+    survey.location_experience.location_impact_rating = chance.randint(1, 5)
+    survey.learning_experience.overall_experience_rating = chance.randint(2, 5)
+    return student, items
 
 
 @pytest.fixture(scope="module")
 def public(module_table: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, list[Any]]:
-    """70 participants, unevenly over places, arms, weeks and ages; the files and what was stored."""
-    people = []
-    for number in range(70):
-        place = "L1" if number < 36 else "L2" if number < 54 else "L3" if number < 66 else "L4"
-        code = f"{place}-{'I2' if number % 2 else 'I3'}-{'D' if number % 3 else 'S'}"
-        student = profile(age=14 + number % 5, resident=number % 4 > 0)
-        start = cohort.NOON + timedelta(days=number // 10, seconds=number)
-        people.append((student, part_of(took_part(student, code, start=start))))
-    participants.store(*people)
+    """70 participants, unevenly over locations, and one of them twice; the files and what was stored."""
+    chance = random.Random(1)
+    places = ["L1"] * 30 + ["L2"] * 24 + ["L3"] * 12 + ["L4"] * 4
+    people = [person(number, place, chance) for number, place in enumerate(places)]
+    student, _ = people[0]
+    again = took_part(student, "L1-I2-D", start=cohort.NOON + timedelta(days=30))
+    unfinished = profile()
+    participants.store(*people, (student, again))
+    participants.store((unfinished, [cohort.session("L1-I1-D", student_id=unfinished.student_id)]))
     _, files = built(tmp_path_factory.mktemp("public"), profile="public")
     return files, people
 
 
-def circumstances(files: Files) -> list[tuple[str, ...]]:
-    names = ("location", "intervention_type", "interval", "age_band", "week", "richmond_resident")
-    return [tuple(row[name] for name in names) for row in rows(files, "sessions")]
+def test_k_holds_over_every_column_but_condition_interval_and_type(public: Any) -> None:
+    files, _ = public
+    found = rows(files, "sessions_wide")
+    assert list(found[0]) == COLUMNS
+    alike = Counter(tuple(value for name, value in row.items() if name not in WHOLE) for row in found)
+    told = manifest(files)["privacy"]
+    assert told["k"] == {"required": 11, "measured": min(alike.values())}
+    assert min(alike.values()) >= 11
+    assert len(alike) > 3  # there is something to analyze
+    assert told["l"]["measured"] >= told["l"]["required"] == 2
+    assert set(told["measured_over"]) == set(COLUMNS) - WHOLE
+    assert set(told["left_whole"]) == WHOLE | {"location"}
 
 
-def test_of_the_public_data_no_circumstances_single_out_ten_or_fewer(public: Any) -> None:
+def test_no_combination_of_columns_singles_out_fewer_than_k(public: Any) -> None:
+    files, _ = public
+    found = rows(files, "sessions_wide")
+    names = [name for name in COLUMNS if name not in WHOLE]
+    for number in range(1, len(names) + 1):
+        for some in itertools.combinations(names, number):
+            assert min(Counter(tuple(row[name] for name in some) for row in found).values()) >= 11
+
+
+def test_a_location_with_few_participants_is_suppressed_and_its_number_is_not_told(public: Any) -> None:
+    files, _ = public
+    told = manifest(files)
+    assert {row["location"] for row in rows(files, "sessions_wide")} == {
+        "on-site", "learning-space", "classroom",
+    }  # fmt: skip
+    assert told["privacy"]["rows_suppressed"] == "1 to 10"
+    assert told["excluded"]["too_few"]["sessions"] == "1 to 10"
+    assert told["sessions"] == 66
+
+
+def test_each_participant_is_there_once_and_only_when_scored(public: Any) -> None:
+    files, _ = public
+    told = manifest(files)["excluded"]
+    assert {told[reason]["sessions"] for reason in ("later_session", "incomplete")} == {"1 to 10"}
+
+
+def test_the_public_get_one_table_without_ids_words_and_times(public: Any) -> None:
     files, people = public
-    shown = circumstances(files)
-    assert len(shown) == len(people)
-    told = {value for each in shown for value in each}
-    assert {"on-site", "dynamic", "5", "10"} <= told  # not everything is hidden
-    assert "home" not in told
-    for number in range(1, 7):
-        for places in itertools.combinations(range(6), number):
-            table = Counter(tuple(each[place] for place in places) for each in shown)
-            assert min(table.values()) >= SMALLEST_CLASS
+    tables = {name for name in files if name.startswith("parquet/")}
+    assert tables == {f"parquet/{level}.parquet" for level in levels.PUBLIC}
+    shown = b"".join(content for name, content in files.items() if name.startswith("csv"))
+    assert not re.search(rb"20\d\d-\d\d-\d\d", shown + files["manifest.json"])
+    words = [b"visual", b"auditory", b"civil_war", b"tablet", b"audio", b"The river"]
+    words += [student.student_id.encode() for student, _ in people]
+    assert [word for word in words if word in shown] == []
 
 
-def test_an_attacker_cannot_subtract_a_small_class_out_of_the_public_tables(public: Any) -> None:
-    """Four participants were at home: neither a total less its parts nor the manifest tells so."""
+def test_a_rating_that_all_gave_alike_is_dropped_and_named(public: Any) -> None:
     files, _ = public
-    shown = Counter(place for place, *_ in circumstances(files))
-    left_over = sum(shown.values()) - sum(number for place, number in shown.items() if place)
-    assert left_over >= SMALLEST_CLASS + 4  # at home, and a whole other place beside it
-    assert shown["classroom"] == 0
-    assert '"sessions": 4' not in json.dumps(manifest(files))
+    assert manifest(files)["privacy"]["columns_dropped"] == ["learning_gain", "intervention_helpful_rating"]
 
 
-def test_what_a_session_hides_its_other_rows_do_not_tell(public: Any) -> None:
-    """How many dialogues there are, how a place was checked, and flags would give it away."""
+def test_the_public_rows_are_in_the_order_of_what_they_say(public: Any) -> None:
     files, _ = public
-    by_id = {row["session_id"]: row for row in rows(files, "sessions")}
-    hidden_arm = {key for key, row in by_id.items() if not (row["interval"] and row["intervention_type"])}
-    hidden_place = {key for key, row in by_id.items() if not row["location"]}
-    assert hidden_arm
-    assert hidden_place
-    for level in ("interventions", "questions"):
-        assert not hidden_arm & {row["session_id"] for row in rows(files, level)}
-    for key in hidden_arm:
-        told = by_id[key]
-        assert {told[n] for n in ("condition", "interventions_completed", "total_duration_seconds")} == {""}
-    wide = {row["session_id"]: row for row in rows(files, "sessions_wide")}
-    assert {wide[key]["interventions_total"] for key in hidden_arm} == {""}
-    for key in hidden_place:
-        told = by_id[key]
-        assert {told[n] for n in ("verification_method", "distance_band", "flag_location_override")} == {""}
+    found = [
+        (row["condition"], float(row["final_score"]), float(row["baseline_score"]))
+        for row in rows(files, "sessions_wide")
+    ]
+    assert found == sorted(found)
 
 
-def test_the_public_see_no_words_no_times_and_no_exact_ages(public: Any) -> None:
-    files, people = public
-    dates = re.compile(rb"20\d\d-\d\d-\d\d")
-    assert [name for name, content in files.items() if dates.search(content) and name.endswith("v")] == []
-    for level in levels.LEVELS:
-        name = f"parquet/{level}.parquet"
-        assert (name in files) == (level != "page_times")
-        if name in files:
-            schema = pq.read_schema(io.BytesIO(files[name]))
-            assert not {"age", "grade", "answer", "question", "student_answer", "session_start"} & set(
-                schema.names
-            )
-            assert not [str(each.type) for each in schema if "timestamp" in str(each.type)]
-    shown = b"".join(content for name, content in files.items() if name.endswith("csv"))
-    assert b"The river" not in shown
-    assert not [student for student, _ in people if student.student_id.encode() in shown]
-    assert not dates.search(files["manifest.json"])
+def test_columns_are_public_by_opt_in() -> None:
+    every = {column.name for level in levels.LEVELS for column in profiles.columns_of(level, "public")}
+    assert every - set(COLUMNS) == {"learning_gain", "intervention_helpful_rating"}
 
 
-def test_the_public_rows_are_not_in_the_order_of_time(public: Any) -> None:
-    files, _ = public
-    ids = [row["session_id"] for row in rows(files, "sessions")]
-    assert ids == sorted(ids)
-
-
-def test_the_publics_codes_are_not_those_of_other_exports(public: Any, tmp_path: Path) -> None:
-    files, _ = public
-    _, coded = built(tmp_path, levels=("sessions",))
-    assert not {r["student_id"] for r in rows(files, "sessions")} & {
-        r["student_id"] for r in rows(coded, "sessions")
-    }
+def test_below_k_nothing_is_exported_and_the_reason_says_what_to_do(
+    public: Any, tmp_path: Path, settings: Any
+) -> None:
+    settings.EXPORT_PUBLIC_K = 31
+    with pytest.raises(NotPublishable, match=r"Nothing was exported.*the 31 participants.*Wait for more"):
+        built(tmp_path, profile="public")
+    assert list(tmp_path.iterdir()) == []
