@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from .domain.models.base import Item, Map
+from .domain.models.reading import Remark
 from .domain.models.session import FLAGS
 
 # F facilitator (own sites only), R researcher, I review board, A administrator
@@ -64,7 +65,14 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     "renewal_decision": (
         ("IA", NONE, "kind form_version reason decided_by decided_at last_code looked_at marked finished_at"),
     ),
-    "tombstone": (("FRIA", NONE, "student_id state by asked_at erased_at sessions items exports"),),
+    "erasure_task": (
+        ("FRIA", NONE, "student_id by asked_at left tries tried_at retry_at last_error"),
+        ("A", NONE, "student_code sessions"),
+    ),
+    "tombstone": (
+        ("FRIA", NONE, "student_id state by asked_at erased_at sessions items exports proved_at"),
+        ("FRIA", NONE, "sealed_reasons"),
+    ),
     # --- sessions
     "session": (
         (
@@ -88,14 +96,16 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", CODED, "student_metadata.{age grade richmond_resident prior_knowledge_score}"),
         ("FRA", CODED, "metadata.{data_quality_flags simulated}"),
         ("FRA", FULL, "student_code facilitator allocation.reason experimental_condition.location_name"),
-        ("FRA", NONE, "state allocation.by metadata.{created_at updated_at version}"),
+        ("FRA", NONE, "state allocation.by pages_cached_at metadata.{created_at updated_at version}"),
+        ("FRA", NONE, "metadata.void.{at by kind reason}"),
         ("A", NONE, "site"),
     ),
     "location_verification": (
         ("FRA", CODED, "verification.{method confidence} device_info.device_type"),
         ("FRA", FULL, "verification.{override_reason attested_by}"),
         ("FRA", FULL, "gps_data.{accuracy_meters distance_from_target_meters}"),
-        ("FRA", NONE, "session_id student_id location_data.{type name address} gps_data.geofence_validated"),
+        ("FRA", CODED, "session_id student_id"),
+        ("FRA", NONE, "location_data.{type name address} gps_data.geofence_validated"),
         ("FRA", NONE, "verification.{verified verification_timestamp} metadata.timestamp"),
         ("A", FULL, "gps_data.{latitude longitude} device_info.{os browser user_agent} metadata.ip_address"),
         ("A", NONE, "metadata.{session_token session_token_sha256}"),
@@ -108,7 +118,8 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", CODED, "segment_tracking[].{segment_id start_time end_time duration_seconds completed}"),
         ("FRA", CODED, "segment_tracking[].{engagement_score position_seconds play_time_seconds}"),
         ("FRA", CODED, "segment_tracking[].{pause_count rewind_count held_seconds}"),
-        ("FRA", NONE, "session_id student_id content_metadata.{content_id topic duration_seconds}"),
+        ("FRA", CODED, "session_id student_id"),
+        ("FRA", NONE, "content_metadata.{content_id topic duration_seconds}"),
         ("FRA", NONE, "content_metadata.difficulty_level engagement_metrics.{start_time end_time}"),
         ("FRA", NONE, "segment_tracking[].{submission_id report}"),
         ("FRA", NONE, "metadata.{created_at updated_at submission_id held_seconds}"),
@@ -127,7 +138,8 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", CODED, "ai_metadata.{model_version total_prompt_tokens total_completion_tokens}"),
         ("FRA", CODED, "ai_metadata.{total_cost_usd avg_generation_time_ms}"),
         ("FRA", FULL, f"intervention_id {_ASKED}.human_scoring.by"),
-        ("FRA", NONE, "session_id student_id intervention_metadata.{type segment_summary}"),
+        ("FRA", CODED, "session_id student_id"),
+        ("FRA", NONE, "intervention_metadata.{type segment_summary}"),
         ("FRA", NONE, "location_context.{location_type location_name location_aware_prompting}"),
         ("FRA", NONE, f"{_ASKED}.question_metadata.{{temperature incorporates_previous_answer}}"),
         ("FRA", NONE, f"{_ASKED}.question_metadata.{{synthesis_question rejected}}"),
@@ -149,7 +161,8 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", CODED, "scoring_breakdown.{multiple_choice short_answer}_{score possible}"),
         ("FRA", CODED, "scoring_breakdown.{mc sa}_percentage learning_gain.{relative normalized}_gain"),
         ("FRA", FULL, "assessment_id questions[].human_scoring.by"),
-        ("FRA", NONE, "session_id student_id assessment_metadata.content_topic"),
+        ("FRA", CODED, "session_id student_id"),
+        ("FRA", NONE, "assessment_metadata.content_topic"),
         ("FRA", NONE, "questions[].{question_text options correct_answer rubric_points submission_id}"),
         ("FRA", NONE, "questions[].ai_scoring.{rubric_breakdown graded_at prompt_tokens}"),
         ("FRA", NONE, "questions[].ai_scoring.{completion_tokens cost_usd} questions[].second_scoring.by"),
@@ -175,7 +188,8 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", CODED, "technical_experience.technical_{issues_encountered feedback}"),
         ("FRA", CODED, "open_ended_responses.{most_valuable_aspect least_valuable_aspect}"),
         ("FRA", CODED, "open_ended_responses.{suggestions_for_improvement additional_comments}"),
-        ("FRA", NONE, "session_id student_id metadata.{created_at updated_at submission_id}"),
+        ("FRA", CODED, "session_id student_id"),
+        ("FRA", NONE, "metadata.{created_at updated_at submission_id}"),
     ),
     "prepared_question": (
         ("FRA", NONE, "session_id segment_id question question_source data_quality_flags created_at"),
@@ -183,7 +197,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", NONE, "question_metadata.{temperature incorporates_previous_answer synthesis_question}"),
         ("FRA", NONE, "question_metadata.{cost_usd attempts rejected}"),
     ),
-    "answer_conflict": (("FRA", NONE, "session_id stage question submission_id text at"),),
+    "answer_conflict": (("FRA", NONE, "session_id stage question kind submission_id text at held_seconds"),),
     "browser": (
         ("FRA", NONE, "browser_id session_id kind bound_at by ended_at"),
         ("FRA", NONE, "pin_tries password_tries password_tried_at"),
@@ -217,7 +231,11 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("RA", NONE, "metadata.{last_updated aggregation_version auto_generated}"),
     ),
     "contribution": (
-        ("RA", NONE, "session_id student_id condition_code day sums histograms source revision layout updated_at"),
+        (
+            "RA",
+            NONE,
+            "session_id student_id condition_code day sums histograms source revision layout updated_at",
+        ),
     ),
     "condition_month": (("RA", NONE, "condition_code month layout sums extremes students"),),
     "day_counts": (("RA", NONE, "day started completed ended_early gains gain_units revision layout"),),
@@ -240,18 +258,28 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     "spending": (("RA", NONE, "scope microdollars updated_at"),),
     "tutor_health": (("FRA", NONE, "since last_failure_at reason"),),
     "dead_letter": (
-        ("A", NONE, "duty record_pk record_sk reason first_at last_at tries retry_at dismissed.{by at reason}"),
+        (
+            "A",
+            NONE,
+            "duty record_pk record_sk reason first_at last_at tries retry_at dismissed.{by at reason}",
+        ),
     ),
     "worker_heartbeat": (
         ("RA", NONE, "worker started_at beat_at duties[].{name done_at failing_since error as_of}"),
     ),
     "stream_checkpoint": (("A", NONE, "worker shard_id sequence_number finished updated_at"),),
+    "study_settings": (("IA", NONE, "values_in_force updated_at"),),
     "audit_entry": (
         ("IA", NONE, "entry_id at by role action student_id session_id subject old new reason reason_sha256"),
+        ("IA", NONE, "event_digests"),
     ),
     "audit_reason": (("IA", NONE, "entry_id reason"), ("", NONE, "salt")),
-    "audit_seal": (("IA", NONE, "sequence entry_key entry_sha256 previous sha256 sealed_at"),),
-    "audit_head": (("IA", NONE, "sequence sha256 first_day last_day updated_at"),),
+    "audit_seal": (
+        ("IA", NONE, "sequence entry_key entry_sha256 previous sha256 sealed_at"),
+        ("IA", NONE, "key_id mac outage_from outage_to"),
+    ),
+    "audit_head": (("IA", NONE, "sequence sha256 first_day last_day updated_at signed_from key_id mac"),),
+    "audit_sealer": (("IA", NONE, "at key_id mac outage_from outage_to"),),
     # --- columns of exports that are computed
     DERIVED: (
         ("", CODED, f"week age_band distance_band state flag_{{{' '.join(FLAGS)}}}"),
@@ -357,18 +385,21 @@ def _masked_item(item: Item, roles: frozenset[str]) -> Item:
     discriminator: Any = Item.get_attributes()["entity_type"]
     entity = str(discriminator.get_discriminator(type(item)))
     shown: Any = _masked_map(item, roles, entity, "")
-    faults = getattr(item, "faults", ())  # their reasons may quote the value
-    if faults:
-        shown.faults = tuple(
-            each for each in faults if sees(roles, entity, re.sub(r"\[\d+\]", "[]", each[0]))
-        )
+    shown.faults = _about(item.faults, roles, entity)
+    shown.adjustments = _about(item.adjustments, roles, entity)
     typed: Item = shown
     return typed
 
 
+def _about(remarks: Iterable[Remark], roles: frozenset[str], entity: str) -> tuple[Remark, ...]:
+    """Remarks may quote the value that they are about."""
+    return tuple(each for each in remarks if sees(roles, entity, re.sub(r"\[\d+\]", "[]", each[0])))
+
+
 def _masked_map(container: Any, roles: frozenset[str], entity: str, prefix: str) -> Any:
     shown = copy.copy(container)
-    shown.unknown = {}
+    unknown = getattr(container, "unknown", {})  # the kind of an item that no model is for stands here
+    shown.unknown = {name: held for name, held in unknown.items() if sees(roles, entity, f"{prefix}{name}")}
     shown.attribute_values = {
         name: value
         for name, held in container.attribute_values.items()

@@ -17,7 +17,7 @@ from sessions_app.management.commands import data_dictionary as dictionary
 
 BASE = Path(__file__).parents[1]
 ADMIN, RESEARCHER = frozenset({"admin"}), frozenset({"researcher"})
-PARTICIPANTS = {"run.py", "away.py", "join.py", "handover.py"}
+PARTICIPANTS = {"run.py", "away.py", "join.py", "handover.py", "pause.py"}
 """Views of a participant's own session, and what staff need to hand it over."""
 FILTERS_ITSELF = {"records.py"}
 
@@ -93,6 +93,22 @@ def test_a_masked_item_lacks_what_its_reader_does_not_see() -> None:
     assert "canary" not in held(seen)
     assert "diary" not in held(field_policy.masked(item, ADMIN))
     assert item.demographics.school == "canary"  # the item itself is as it was
+
+
+def test_what_is_said_of_a_masked_value_is_masked_too() -> None:
+    item: Any = Item.from_raw_data(
+        {
+            "PK": {"S": "STUDENT#s"},
+            "SK": {"S": "PROFILE"},
+            "entity_type": {"S": "student_profile"},
+            "demographics": {"M": {"age": {"S": "canary"}, "school": {"L": [{"S": "canary"}]}}},
+        }
+    )
+    paths = {path for path, _ in item.faults}
+    assert {"demographics.age", "demographics.school"} <= paths
+    seen = {path for path, _ in field_policy.masked(item, RESEARCHER).faults}
+    assert "demographics.age" in seen
+    assert "demographics.school" not in seen
 
 
 def test_items_are_masked_wherever_they_are_and_the_rest_comes_back_as_it_is() -> None:

@@ -8,7 +8,8 @@ from django.core.management.base import CommandError
 from ..export import profiles
 from ..export.codes import Coder
 from . import stores
-from .writing import PROFILE, Lake
+from .tables import PROFILE
+from .writing import Lake
 
 
 def lake() -> Lake:

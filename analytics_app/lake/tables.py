@@ -17,6 +17,9 @@ from ..export import columns as c
 from ..export.columns import ID, LIST, NUMBER, TEXT, TIME, WHOLE, YES_NO, Column, Made, Stored
 from ..export.levels import DECLARED
 
+PROFILE: Final = "coded"
+"""The lake has the columns and the codes of coded exports: both join."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -93,9 +96,11 @@ def declared(name: str) -> tuple[Stored | Made, ...]:
 
 
 def _belongs(each: Stored | Made, table: Table) -> bool:
+    if PROFILE not in each.exports:
+        return False
     if isinstance(each, Made):
         return each.name in table.made
-    return each.role in (table.role, table.element) and "coded" in each.exports
+    return each.role in (table.role, table.element)
 
 
 @cache

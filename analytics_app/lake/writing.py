@@ -21,12 +21,11 @@ from ..export.codes import Coder
 from . import stores
 from .records import Line, Poison, convert
 from .stores import Store
+from .tables import PROFILE
 
 log = logging.getLogger(__name__)
 
 DEAD_LETTERS: Final = "dead-letters"
-PROFILE: Final = "coded"
-"""The lake's codes are those of coded exports: both join."""
 
 Record = Mapping[str, Any]
 

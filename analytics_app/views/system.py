@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -13,6 +13,7 @@ from sessions_app import study
 from sessions_app.access import actor, allow
 from sessions_app.domain import dead_letters, worker_status
 from sessions_app.domain.models import DeadLetter, InvalidField
+from sessions_app.pages import render
 
 from .. import stream
 

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -17,6 +17,7 @@ from ..access import actor, allow
 from ..domain import voiding
 from ..domain.models.transaction import Busy
 from ..domain.run import Run, SessionNotFound
+from ..pages import render
 from .away import while_away
 from .start import away
 

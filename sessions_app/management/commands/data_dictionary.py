@@ -45,6 +45,8 @@ Every attribute of every item in the table, for those who analyse the data.
 - **+** marks what is not in the schema document and was added by this project.
 - *Required*: "yes" means in every item, or in every map that it lies in. "no" means that it may be absent.
   A value that is not known is absent, never 0 and never an empty text.
+- Who sees an attribute and which exports carry it is in `sessions_app/field_policy.py`; what has no rule is
+  shown to nobody.
 - All items lie in one table. `#` parts the words of a key.
 """
 

@@ -23,7 +23,7 @@ from tests.analytics.export.participants import built, manifest, profile, rows, 
 Files = Mapping[str, bytes]
 COLUMNS = [
     *("condition", "location", "interval", "intervention_type", "final_score", "baseline_score"),
-    *("location_impact_rating", "overall_experience_rating", "group_size"),
+    *("learning_gain", "location_impact_rating", "overall_experience_rating", "group_size"),
 ]
 WHOLE = {"condition", "interval", "intervention_type"}
 
@@ -115,7 +115,7 @@ def test_the_public_get_one_table_without_ids_words_and_times(public: Any) -> No
 
 def test_a_rating_that_all_gave_alike_is_dropped_and_named(public: Any) -> None:
     files, _ = public
-    assert manifest(files)["privacy"]["columns_dropped"] == ["learning_gain", "intervention_helpful_rating"]
+    assert manifest(files)["privacy"]["columns_dropped"] == ["intervention_helpful_rating"]
 
 
 def test_the_public_rows_are_in_the_order_of_what_they_say(public: Any) -> None:
@@ -129,7 +129,7 @@ def test_the_public_rows_are_in_the_order_of_what_they_say(public: Any) -> None:
 
 def test_columns_are_public_by_opt_in() -> None:
     every = {column.name for level in levels.LEVELS for column in profiles.columns_of(level, "public")}
-    assert every - set(COLUMNS) == {"learning_gain", "intervention_helpful_rating"}
+    assert every - set(COLUMNS) == {"intervention_helpful_rating"}
 
 
 def test_below_k_nothing_is_exported_and_the_reason_says_what_to_do(

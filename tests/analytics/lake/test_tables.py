@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analytics_app.export import profiles
-from analytics_app.export.columns import DIRECT, ID
+from analytics_app.export.columns import ID
 from analytics_app.lake import tables
 
 ROOT = Path(__file__).parents[3]
@@ -25,8 +25,8 @@ def test_a_column_is_what_coded_exports_call_so(name: str) -> None:
 @pytest.mark.parametrize("name", tables.NAMES)
 def test_no_column_is_direct_and_every_id_is_coded(name: str) -> None:
     columns = tables.schema(name)
-    assert [each.name for each in columns if each.guard == DIRECT] == []
-    assert [each.name for each in columns if each.guard == ID] == ["session_id", "student_id"]
+    assert [each.name for each in columns if "coded" not in each.exports] == ["entity_key", "version"]
+    assert [each.name for each in columns if each.form == ID] == ["session_id", "student_id"]
 
 
 @pytest.mark.parametrize("name", tables.NAMES)
