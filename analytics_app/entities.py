@@ -544,7 +544,7 @@ LEFT_OUT: Final = frozenset(
             "form_text",
             "renewal_decision",
         ),
-        *("spending", "tutor_health", "question_making", "export_job", "erasure_task"),
+        *("spending", "tutor_health", "question_making", "export_job", "export_recall", "erasure_task"),
         *("dead_letter", "worker_heartbeat", "study_settings"),
     }
 )

@@ -254,6 +254,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("RA", NONE, "filters.{start end conditions levels labels simulated} claim.{begun_at seen_at}"),
         ("A", NONE, "claim.token"),
     ),
+    "export_recall": (("RIA", NONE, "withdrawn_at"),),
     "question_making": (("A", NONE, "session_id segment_id question_number maker began awaited"),),
     "spending": (("RA", NONE, "scope microdollars updated_at"),),
     "tutor_health": (("FRA", NONE, "since last_failure_at reason"),),

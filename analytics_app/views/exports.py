@@ -137,10 +137,8 @@ def _show(request: HttpRequest, form: ExportForm | None, *, status: int = 200) -
 
 def _rows(reader: Actor, now: datetime) -> list[Row]:
     found: Iterable[ExportJob] = islice(exports.jobs(), SHOWN)
-    erased = exports.last_erased()
-    return [
-        Row(job, exports.state_of(job, erased=erased, now=now), exports.is_for(job, reader)) for job in found
-    ]
+    left = exports.departures()
+    return [Row(job, exports.state_of(job, left=left, now=now), exports.is_for(job, reader)) for job in found]
 
 
 @allow(*READERS)

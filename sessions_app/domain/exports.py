@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from pynamodb.expressions.update import Action
 
 from . import audit, keys
 from .audit import Actor
-from .models import ExportJob, InvalidField, Item, Tombstone, readable
+from .models import ExportJob, ExportRecall, InvalidField, Item, Tombstone, readable
 from .models.transaction import Refused, Transaction
 
 SILENCE = timedelta(minutes=2)
@@ -38,7 +39,7 @@ class LostClaim(Exception):
 
 
 class Outdated(Exception):
-    """Somebody was erased while the export was being made; it has to begin anew."""
+    """Somebody left the study while the export was being made; it has to begin anew."""
 
 
 # --- asking
@@ -176,7 +177,7 @@ def finish(
 
     Raises LostClaim, Outdated, Busy.
     """
-    if erased_since(job.claim.begun_at):
+    if departures().concern(job.profile, job.claim.begun_at):
         raise Outdated(job.export_id)
     job.file = dict(file)
     entry = told(job)
@@ -219,26 +220,38 @@ def _change(job: ExportJob, actions: Iterable[Action], condition: Any) -> bool:
 # --- giving out, and taking back
 
 
-def erased_since(moment: datetime) -> bool:
-    """Whether anybody was erased at this second or later, so that what was read then may hold them."""
-    return any(tombstone.asked_at >= moment for tombstone in Tombstone.all())
+@dataclass(frozen=True, slots=True)
+class Departures:
+    """When a participant was last erased, and when one last withdrew.
 
-
-def last_erased() -> datetime | None:
-    return max((tombstone.asked_at for tombstone in Tombstone.all()), default=None)
-
-
-def must_go(job: ExportJob, erased: datetime | None) -> bool:
-    """Whether the file may hold somebody who was erased after it was begun.
-
-    The job does not say who is in it, so whoever was erased counts: better one file too many is destroyed.
+    An export does not say who is in it, so whoever left counts: better one file too many is destroyed.
     """
-    return bool(job.file and job.claim and erased is not None and erased >= job.claim.begun_at)
+
+    erased: datetime | None
+    withdrawn: datetime | None
+
+    def concern(self, profile: str, begun: datetime) -> bool:
+        """Whether an export that was begun then may hold somebody who left at that second or later.
+
+        Full exports are for the study itself, which may keep what a family let it keep when it withdrew.
+        """
+        if self.erased is not None and self.erased >= begun:
+            return True
+        return profile != "full" and self.withdrawn is not None and self.withdrawn >= begun
 
 
-def state_of(job: ExportJob, *, erased: datetime | None, now: datetime) -> str:
+def departures() -> Departures:
+    erased = max((tombstone.asked_at for tombstone in Tombstone.all()), default=None)
+    return Departures(erased, ExportRecall.last_withdrawal())
+
+
+def must_go(job: ExportJob, left: Departures) -> bool:
+    return bool(job.file and job.claim and left.concern(str(job.profile), job.claim.begun_at))
+
+
+def state_of(job: ExportJob, *, left: Departures, now: datetime) -> str:
     """The state as it is now, also where the worker has not written it yet."""
-    if job.state == "done" and must_go(job, erased):
+    if job.state == "done" and must_go(job, left):
         return "destroyed"
     if job.state == "done" and job.expires_at and job.expires_at <= now:
         return "expired"
@@ -260,12 +273,12 @@ def may_hand_out(job: ExportJob, *, by: Actor, now: datetime) -> None:
     if not is_for(job, by):
         raise NotAllowed("Only who asked for this export, or an admin, can download it.")
     may_have(job.profile, by=by, reason=job.reason)
-    match state_of(job, erased=last_erased(), now=now):
+    match state_of(job, left=departures(), now=now):
         case "done":
             return
         case "destroyed":
             raise NoLonger(
-                "A participant was erased after this export was made. Destroy every copy, and ask anew."
+                "A participant left the study after this export was made. Destroy every copy, and ask anew."
             )
         case "expired":
             raise NoLonger("The time to download this export is over. Ask for it again.")
@@ -276,8 +289,10 @@ def may_hand_out(job: ExportJob, *, by: Actor, now: datetime) -> None:
 def over(known: Iterable[ExportJob], *, now: datetime) -> list[tuple[ExportJob, str]]:
     """Those whose file is to be deleted, each with the state that it then has."""
     done = [job for job in known if job.state == "done"]
-    erased = last_erased() if done else None
-    states = [(job, state_of(job, erased=erased, now=now)) for job in done]
+    if not done:
+        return []
+    left = departures()
+    states = [(job, state_of(job, left=left, now=now)) for job in done]
     return [(job, state) for job, state in states if state != "done"]
 
 

@@ -11,7 +11,7 @@ from pynamodb.expressions.update import Action
 
 from . import audit, keys, open_session
 from .audit import Actor
-from .models import ConsentEvent, DirectoryEntry, Session, Student
+from .models import ConsentEvent, DirectoryEntry, ExportRecall, Session, Student
 from .models.transaction import Busy, Refused, Transaction
 from .run import Run, SessionNotFound
 from .starting import StudentNotFound
@@ -72,6 +72,9 @@ def _withdrawing(student: Student, keep: bool, by: Actor, reason: str | None, no
         reason=reason or None,
     )
     transaction.create("event", event)
+    recall = ExportRecall(PK=keys.EXPORTS, SK=keys.RECALL)
+    recalling = [ExportRecall.withdrawn_at.set(now), ExportRecall.entity_type.set(ExportRecall)]
+    transaction.upsert("recall", recall, recalling)
     audit.note(
         transaction,
         "consent.withdraw",

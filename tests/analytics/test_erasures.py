@@ -154,6 +154,12 @@ def surround(run: Run, student: Student, raw: Any) -> None:
                 "SK": key[1],
                 "entity_type": entity.strip(),
                 "record_pk": keys.session(run.id),
+                "record_sk": "EVENT#OF#OTHERS",
+                "duty": "statistics",
+                "reason": "timeline.session_start cannot be read",
+                "first_at": keys.stamp(NOON),
+                "last_at": keys.stamp(NOON),
+                "tries": 1,
                 "note": SECRET,
             }
         )

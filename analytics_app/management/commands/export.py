@@ -126,8 +126,8 @@ class Command(BaseCommand):
                 bar.update(done - bar.n)
 
             built = bundle.build(choice, shop, zone=study.zone(), tick=tick)
-            if exports.erased_since(begun):
-                raise CommandError("A participant was erased meanwhile; nothing was kept. Run it again.")
+            if exports.departures().concern(choice.profile, begun):
+                raise CommandError("A participant left the study meanwhile; nothing was kept. Run it again.")
             target = out / f"{choice.profile}-{built.version[:12]}.zip"
             self.note(choice, target, built, by, options["reason"])
             os.replace(built.path, target)

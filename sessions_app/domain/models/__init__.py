@@ -11,7 +11,7 @@ from .consent import ConsentEvent, FormText, RenewalDecision
 from .content import ContentDelivery, PreparedQuestion, SegmentTracking
 from .dead_letter import DeadLetter
 from .erasure import ErasureTask
-from .export import ExportJob
+from .export import ExportJob, ExportRecall
 from .grading import GradingTask
 from .intervention import Intervention, Question
 from .making import QuestionMaking
@@ -49,6 +49,7 @@ __all__ = [
     "DutyState",
     "ErasureTask",
     "ExportJob",
+    "ExportRecall",
     "FormRecord",
     "FormText",
     "GradingTask",

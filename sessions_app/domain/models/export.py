@@ -1,6 +1,7 @@
 """An export that was asked for, and what became of it.
 
-PK QUEUE#exports  SK <time asked>-<token>
+Job     PK QUEUE#exports  SK <time asked>-<token>
+Recall  PK EXPORTS        SK RECALL                 when a participant last withdrew
 
 A worker claims the job by a conditional write and renews the claim while it works; a claim that was not
 renewed for a while may be taken over. The file itself is no part of the table.
@@ -8,6 +9,7 @@ renewed for a while may be taken over. The file itself is no part of the table.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pynamodb.pagination import ResultIterator
@@ -46,6 +48,20 @@ class ExportFile(Map):
     sha256 = Text(pattern=SHA256)
     size = Count()
     version = Text()
+
+
+class ExportRecall(Item, discriminator="export_recall"):
+    """Exports for others that were begun before this moment may hold somebody who has withdrawn since."""
+
+    withdrawn_at = Timestamp()
+
+    @classmethod
+    def last_withdrawal(cls) -> datetime | None:
+        try:
+            recall = cls.get(keys.EXPORTS, keys.RECALL, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
+        return recall.withdrawn_at
 
 
 class ExportJob(Item, discriminator="export_job"):

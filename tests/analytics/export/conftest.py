@@ -27,8 +27,8 @@ def module_table(engine: Engine) -> Iterator[str]:
 
 @pytest.fixture
 def fresh_queue(module_table: str) -> Iterator[str]:
-    """The module's table; jobs and tombstones of a test are gone after it."""
+    """The module's table; what a test leaves of jobs, departures and erasures is gone after it."""
     yield module_table
-    for partition in (keys.EXPORT_JOBS, keys.TOMBSTONES):
+    for partition in (keys.EXPORT_JOBS, keys.EXPORTS, keys.TOMBSTONES, keys.ERASURES):
         for item in models.Item.query(partition):
             item.delete()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from django.core.management import CommandError, call_command
 
 from analytics_app.export import reading
 from analytics_app.export.choice import Choice
+from sessions_app import study
 from sessions_app.domain import exports
 from sessions_app.domain.models import AuditEntry
 from tests.analytics import cohort
@@ -155,9 +157,10 @@ def test_a_table_that_falls_silent_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_erasure_meanwhile_makes_it_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "erased_since", lambda moment: True)
-    with pytest.raises(CommandError, match="erased meanwhile; nothing was kept"):
+def test_a_departure_meanwhile_makes_it_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    future = study.now() + timedelta(days=1)
+    monkeypatch.setattr(exports, "departures", lambda: exports.Departures(None, future))
+    with pytest.raises(CommandError, match="left the study meanwhile; nothing was kept"):
         export(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

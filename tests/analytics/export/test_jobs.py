@@ -12,7 +12,7 @@ import pytest
 from analytics_app.export import bundle, choice, jobs, writing
 from analytics_app.export.jobs import Exporter, Stopping
 from sessions_app import study
-from sessions_app.domain import erasure, exports, keys
+from sessions_app.domain import erasure, exports, keys, withdrawal
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.models import AuditEntry, ExportJob, InvalidField, Tombstone
 from tests.analytics import cohort
@@ -264,6 +264,32 @@ def test_an_export_that_may_hold_an_erased_student_is_to_be_destroyed(clock: lis
     assert (again(job).state, files()) == ("destroyed", [])
     clock[0] += timedelta(seconds=1)
     assert done_job().rows == {"sessions": 1}  # made afterwards it is as good as ever
+
+
+def test_a_withdrawal_takes_back_what_was_exported_for_others(clock: list[datetime]) -> None:
+    student = enrol(now=cohort.NOON)
+    coded = done_job()
+    full = asked(ADMIN, profile="full", reason="an audit of the consents")
+    work()
+    clock[0] += timedelta(hours=1)
+    withdrawal.withdraw(student.student_id, keep=True, by=ADMIN, now=clock[0])
+    with pytest.raises(exports.NoLonger, match="left the study"):
+        hand_out(coded, by=RESEARCHER, now=clock[0])
+    work()
+    assert (again(coded).state, again(full).state) == ("destroyed", "done")
+    assert files() == [choice.name_of(again(full))]  # the study itself may keep what the family let it keep
+    clock[0] += timedelta(seconds=1)
+    hand_out(done_job(), by=RESEARCHER, now=clock[0])
+
+
+def test_a_withdrawal_while_it_is_made_makes_it_begin_anew(clock: list[datetime]) -> None:
+    student = enrol(now=cohort.NOON)
+    job = again(asked())
+    exports.claim(job, now=NOW)
+    withdrawal.withdraw(student.student_id, keep=True, by=ADMIN, now=NOW)
+    with pytest.raises(exports.Outdated):
+        jobs.make(job, lambda done, total: None)
+    assert files() == []
 
 
 def test_an_erasure_while_it_is_made_makes_it_begin_anew(clock: list[datetime]) -> None:
