@@ -233,3 +233,13 @@ def test_where_the_log_is_known_nothing_is_written_in_batches() -> None:
     knowing = [path for path in ALL if re.search(r"\bAudit(Entry|Seal)\b", path.read_text(encoding="utf-8"))]
     assert "sessions_app/domain/seals.py" in map(named, knowing)
     assert [named(path) for path in knowing for _, name, _ in calls(path) if name == "batch_write"] == []
+
+
+# --- decision records
+
+
+def test_every_decision_record_has_a_number_of_its_own() -> None:
+    records = sorted((BASE / "docs/decisions").glob("*.md"))
+    headings = [record.read_text(encoding="utf-8").split(".", 1)[0] for record in records]
+    assert headings == [f"# {int(record.name[:4])}" for record in records]
+    assert len(set(headings)) == len(records) > 30
