@@ -9,7 +9,7 @@ import sqlite3
 import uuid
 import wave
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,22 +95,17 @@ def belong_everywhere(accounts: Path) -> None:
             )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One for each module: an engine grows slower with the stream records of all the tables it ever had."""
+    """One for the journeys of a test process: other tests need not carry the stream records of these."""
     with leading_engine(tmp_path_factory.mktemp("engine"), brief=True) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def site(
-    engine: Engine, chromium: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Site]:
-    """Web and worker as processes of their own, on the engine of this test session.
-
-    A module's own ENVIRONMENT, where it has one, comes on top.
-    """
-    folder, port = tmp_path_factory.mktemp("site"), free_port()
+@contextmanager
+def serving(engine: Engine, folder: Path, **settings: str) -> Iterator[Site]:
+    """Web and worker as processes of their own, on this engine, with these environment variables on top."""
+    port = free_port()
     url, var = f"http://127.0.0.1:{port}/", folder / "var"
     table = f"Journeys-{uuid.uuid4().hex[:8]}"
     with FakeAnthropic() as fake:
@@ -120,7 +115,7 @@ def site(
             "CONTENT_PACKAGE": str(shortened(folder)),
             "ANTHROPIC_API_KEY": "a-key-for-nobody",
             "ANTHROPIC_BASE_URL": fake.url,
-            **getattr(request.module, "ENVIRONMENT", {}),
+            **settings,
         }
         supervisor = run.Supervisor(environment=environment, logs=folder / "log")
         try:
@@ -134,6 +129,13 @@ def site(
             supervisor.raise_if_ended()
         finally:
             supervisor.stop()
+
+
+@pytest.fixture(scope="package")
+def site(engine: Engine, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One for all journeys of a test process: starting it takes longer than most of them."""
+    with serving(engine, tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")

@@ -6,21 +6,28 @@ import subprocess
 import sys
 import time
 from base64 import b32decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django_otp.oath import TOTP
 from playwright.sync_api import Page, expect
 
 from socratic_site import local
-from tests.journeys.conftest import Site, give_password, shoot, sign_in, width_needed
+from socratic_site.engine import Engine
+from tests.journeys.conftest import Site, give_password, serving, shoot, sign_in, width_needed
 
 pytestmark = pytest.mark.browser
 
-ENVIRONMENT = {"REQUIRE_MFA": "1"}
 SIZES = {"phone": (360, 740), "tablet": (820, 1180), "desk": (1440, 900)}
 ADMIN_PAGES = ("/admin/", "/admin/auth/user/", "/admin/auth/user/add/", "/admin/password_change/")
 Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def site(engine: Engine, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site of its own, that asks everybody for a second factor."""
+    with serving(engine, tmp_path_factory.mktemp("site"), REQUIRE_MFA="1") as site:
+        yield site
 
 
 def fits(page: Page, name: str) -> None:
