@@ -22,7 +22,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sessions_app.domain import adoption, dead_letters, keys, published_heads, seals
+from sessions_app.domain import dead_letters, keys, published_heads, seals
 from sessions_app.domain.models import Contribution, DeadLetter, Item, ShardCheckpoint, configure
 from sessions_app.domain.models.transaction import Busy
 from sessions_app.domain.seal_keys import SealKeys
@@ -40,7 +40,7 @@ WATCHED: dict[str, tuple[str, ...] | None] = {
     "post_survey": ("location_experience", "intervention_experience", "learning_experience"),
     "contribution": (),  # only its removal matters: the session was erased with all that hung on it
 }
-STATISTICS, SEALING, ADOPTION = "statistics", "sealing", "adoption"
+STATISTICS, SEALING = "statistics", "sealing"
 
 Image = Mapping[str, Mapping[str, Any]]
 
@@ -49,13 +49,13 @@ def concerns(record: Mapping[str, Any]) -> str | None:
     """The id of the session whose figures the record may have moved; None when it moved none."""
     change = record["dynamodb"]
     new, old = change.get("NewImage") or {}, change.get("OldImage") or {}
-    entity = _text(new or old, "entity_type")
+    entity = text(new or old, "entity_type")
     session_id = _session_of(record)
     if entity not in WATCHED or session_id is None:
         return None
     if entity == "contribution" and new:
         return None
-    if new and old and _text(old, "entity_type") == entity and not _moved(entity, new, old):
+    if new and old and text(old, "entity_type") == entity and not _moved(entity, new, old):
         return None
     return session_id
 
@@ -75,7 +75,7 @@ def _session_of(record: Mapping[str, Any]) -> str | None:
     return partition.removeprefix(keys.SESSION_PREFIX)
 
 
-def _text(image: Image, name: str) -> str:
+def text(image: Image, name: str) -> str:
     return str(image.get(name, {}).get("S", ""))
 
 
@@ -83,7 +83,7 @@ def _lost(record: Mapping[str, Any]) -> Contribution | None:
     """The contribution that a record says is gone. Raises what reading it raises."""
     change = record["dynamodb"]
     old = change.get("OldImage") or {}
-    if change.get("NewImage") or _text(old, "entity_type") != "contribution":
+    if change.get("NewImage") or text(old, "entity_type") != "contribution":
         return None
     item = Item.from_raw_data(dict(old))
     if not isinstance(item, Contribution):
@@ -102,7 +102,7 @@ def handle(record: Mapping[str, Any]) -> None:
         raise failure.error
 
 
-def _now() -> datetime:
+def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -122,7 +122,7 @@ def affected(records: Iterable[Mapping[str, Any]]) -> dict[str, Affected]:
     found: dict[str, Affected] = {}
     for record in records:
         session_id = concerns(record)
-        if session_id is None and _text(record["dynamodb"].get("NewImage") or {}, "entity_type") in WATCHED:
+        if session_id is None and text(record["dynamodb"].get("NewImage") or {}, "entity_type") in WATCHED:
             session_id = _session_of(record)
             if session_id is None or not LETTERS.holds(keys.SESSION_PREFIX + session_id):
                 continue
@@ -173,7 +173,7 @@ LETTERS = OpenLetters()
 
 
 def give_up(duty: str, pk: str, sk: str, error: Exception, *, may_retry: bool = True) -> None:
-    dead_letters.write(duty, pk, sk, error, now=_now(), may_retry=may_retry)
+    dead_letters.write(duty, pk, sk, error, now=now(), may_retry=may_retry)
     LETTERS.partitions.add(pk)
 
 
@@ -187,29 +187,31 @@ def retry(letter: DeadLetter) -> bool:
 
     Raises the error of a table that is away or busy.
     """
-    pk, sk = str(letter.record_pk), str(letter.record_sk)
     LETTERS.read_at = float("-inf")
-    if letter.duty == STATISTICS:
-        _count_session(pk.removeprefix(keys.SESSION_PREFIX), None)
-    elif letter.duty == ADOPTION:
-        _adopt(pk)
-    elif letter.duty == SEALING:
-        entry = dead_letters.stored(pk, sk)
-        if entry is None:
-            dead_letters.clear(SEALING, pk, sk)
-        else:
-            _seal_one(entry)
+    RETRIES[str(letter.duty)](str(letter.record_pk), str(letter.record_sk))
     return not dead_letters.exists(letter)
 
 
-def retry_due(now: datetime) -> int:
+def retry_due(moment: datetime) -> int:
     """Try again what is due; how many letters that cleared."""
-    due = [letter for letter in dead_letters.open_letters() if letter.retry_at and letter.retry_at <= now]
-    return sum(retry(letter) for letter in due if letter.duty in RETRIED)
+    due = [letter for letter in dead_letters.open_letters() if letter.retry_at and letter.retry_at <= moment]
+    return sum(retry(letter) for letter in due if letter.duty in RETRIES)
 
 
-RETRIED = (STATISTICS, SEALING, ADOPTION)
-"""Duties whose record can be processed again as it stands in the table."""
+def _retry_session(pk: str, sk: str) -> None:
+    _count_session(pk.removeprefix(keys.SESSION_PREFIX), None)
+
+
+def _retry_entry(pk: str, sk: str) -> None:
+    entry = dead_letters.stored(pk, sk)
+    if entry is None:
+        dead_letters.clear(SEALING, pk, sk)
+    else:
+        _seal_one(entry)
+
+
+RETRIES: dict[str, Callable[[str, str], None]] = {STATISTICS: _retry_session, SEALING: _retry_entry}
+"""By duty, what processes a record again as it stands in the table."""
 
 
 # --- one batch
@@ -239,7 +241,7 @@ def _count_session(session_id: str, lost: Contribution | None) -> None:
     """Raises only what waiting mends."""
     pk, sk = keys.SESSION_PREFIX + session_id, keys.METADATA
     try:
-        rollups.apply(session_id, now=_now(), lost=lost)
+        rollups.apply(session_id, now=now(), lost=lost)
     except Exception as error:
         if dead_letters.is_transient(error):
             raise
@@ -265,9 +267,9 @@ def _seal_all(entries: list[Image]) -> int:
     Raises only what waiting mends.
     """
     try:
-        return seals.seal(entries, now=_now(), signing=signing())
+        return seals.seal(entries, now=now(), signing=signing())
     except Exception as error:
-        if _comes_again(error):
+        if comes_again(error):
             raise
     return sum(_seal_one(entry) for entry in entries)
 
@@ -275,9 +277,9 @@ def _seal_all(entries: list[Image]) -> int:
 def _seal_one(entry: Image) -> int:
     pk, sk = str(entry["PK"]["S"]), str(entry["SK"]["S"])
     try:
-        sealed = seals.seal([entry], now=_now(), signing=signing())
+        sealed = seals.seal([entry], now=now(), signing=signing())
     except Exception as error:
-        if _comes_again(error):
+        if comes_again(error):
             raise
         give_up(SEALING, pk, sk, error)
         return 0
@@ -285,7 +287,7 @@ def _seal_one(entry: Image) -> int:
     return sealed
 
 
-def _comes_again(error: Exception) -> bool:
+def comes_again(error: Exception) -> bool:
     return isinstance(error, Busy) or dead_letters.is_transient(error)
 
 
@@ -299,12 +301,12 @@ SWEPT_DAYS = 3
 
 def at_work() -> None:
     """Note that the sealer is at work: without the note its next pause counts as an outage."""
-    seals.at_work(now=_now(), signing=signing())
+    seals.at_work(now=now(), signing=signing())
 
 
 def sweep() -> int:
     """Seal what the stream has not brought the last days: it forgets after one."""
-    today = _now().date()
+    today = now().date()
     found = seals.unsealed(seals.days_from(today - timedelta(days=SWEPT_DAYS), today))
     sealed = 0
     while batch := list(islice(found, seals.BATCH)):
@@ -314,14 +316,14 @@ def sweep() -> int:
 
 def publish_head(url: str, *, at_once: bool = False) -> bool:
     """Whether the head was published. Raises PublicationAway."""
-    return published_heads.publish_when_due(now=_now(), url=url, signing=signing(), at_once=at_once)
+    return published_heads.publish_when_due(now=now(), url=url, signing=signing(), at_once=at_once)
 
 
 def sweeper(event: Mapping[str, Any], context: object) -> dict[str, int]:
     """AWS Lambda's entry for a schedule, every few minutes; it publishes the head once a day."""
     _bind_table()
     at_work()
-    done = {"sealed": sweep(), "retried": retry_due(_now()), "gone": dead_letters.forget_gone()}
+    done = {"sealed": sweep(), "retried": retry_due(now()), "gone": dead_letters.forget_gone()}
     publish_head(os.environ.get("AUDIT_HEAD_URL", ""))
     return done
 
@@ -347,34 +349,9 @@ Take = Callable[[list[dict[str, Any]], str], object]
 
 
 def count(records: list[dict[str, Any]], shard_id: str) -> None:
-    """Seals, statistics, and what the lists need of students that another client enrolled."""
-    failures = process(list(records))
-    for record in records:
-        if is_new_profile(record):
-            _adopt(record["dynamodb"]["Keys"]["PK"]["S"])
-    for failure in failures:
+    """Seals and statistics."""
+    for failure in process(list(records)):
         raise failure.error
-
-
-def is_new_profile(record: Mapping[str, Any]) -> bool:
-    """Whether the record tells of a profile that no list knows: ours have a code from the start."""
-    change = record["dynamodb"]
-    new = change.get("NewImage") or {}
-    is_profile = change["Keys"]["SK"]["S"] == keys.PROFILE and _text(new, "entity_type") == "student_profile"
-    return is_profile and not _text(new, "student_code")
-
-
-def _adopt(pk: str) -> None:
-    """Raises only what waiting mends."""
-    try:
-        adoption.adopt(pk.removeprefix(keys.STUDENT_PREFIX), now=_now())
-    except Exception as error:
-        if _comes_again(error):
-            raise
-        if dead_letters.stored(pk, keys.PROFILE) is not None:
-            give_up(ADOPTION, pk, keys.PROFILE, error)
-            return
-    settled(ADOPTION, pk, keys.PROFILE)
 
 
 class NoStream(LookupError):
@@ -443,10 +420,10 @@ class Poller:
         if self._rounds % 30 == 0 or not self._readable():
             self._look_for_shards()
         self._rounds += 1
-        now = _now()
+        begun = now()
         total = sum(self._read(shard_id) for shard_id in self._readable())
         if not total:
-            self.as_of = now
+            self.as_of = begun
         return total
 
     def _look_for_shards(self) -> None:
@@ -499,13 +476,13 @@ class Poller:
             self.take(records, shard_id)
             return
         except Exception as error:
-            if isinstance(error, self.waits_for) or _comes_again(error):
+            if isinstance(error, self.waits_for) or comes_again(error):
                 raise
         for record in records:
             try:
                 self.take([record], shard_id)
             except Exception as error:
-                if isinstance(error, self.waits_for) or _comes_again(error):
+                if isinstance(error, self.waits_for) or comes_again(error):
                     raise
                 at = record["dynamodb"]["Keys"]
                 give_up(self.worker, at["PK"]["S"], at["SK"]["S"], error, may_retry=False)
@@ -521,7 +498,7 @@ class Poller:
         if records:
             last = records[-1]["dynamodb"]["SequenceNumber"]
         checkpoint = ShardCheckpoint.new(
-            worker=self.worker, shard_id=shard_id, sequence_number=last, finished=finished, now=_now()
+            worker=self.worker, shard_id=shard_id, sequence_number=last, finished=finished, now=now()
         )
         checkpoint.save()  # a checkpoint is all our own: nothing unknown on it to lose
         self.checkpoints[shard_id] = checkpoint

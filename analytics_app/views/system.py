@@ -15,7 +15,10 @@ from sessions_app.domain import dead_letters, worker_status
 from sessions_app.domain.models import DeadLetter, InvalidField
 from sessions_app.pages import render
 
-from .. import stream
+from .. import (
+    adopting,  # noqa: F401  knows how to retry
+    stream,
+)
 
 PER_PAGE = 100
 
@@ -36,7 +39,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def _row(letter: DeadLetter) -> dict[str, object]:
     address = urlencode({"pk": letter.record_pk, "sk": letter.record_sk})
-    return {"letter": letter, "address": address, "may_retry": letter.duty in stream.RETRIED}
+    return {"letter": letter, "address": address, "may_retry": letter.duty in stream.RETRIES}
 
 
 @allow("admin")

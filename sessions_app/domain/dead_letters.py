@@ -15,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError
 
 from . import audit, keys
-from .adoption import CannotAdopt
 from .audit import Actor
 from .models import DeadLetter, InvalidField, Item, connection
 from .models.cleaned import without_value
@@ -56,8 +55,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, keys.BadKey):
         return f"an id, a code or a time cannot be used in a key ({name})"
     if isinstance(error, SessionUnreadable):
-        return without_value(str(error))
-    if isinstance(error, CannotAdopt):
         return without_value(str(error))
     if isinstance(error, Busy):
         return "the statistics it belongs to kept moving or do not add up (Busy)"

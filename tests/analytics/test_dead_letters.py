@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pynamodb.exceptions import QueryError
 
-from analytics_app import queries, rollups, stream
+from analytics_app import adopting, queries, rollups, stream
 from analytics_app.management.commands import run_worker
 from sessions_app import study
 from sessions_app.domain import abandoned, audit, dead_letters, keys, worker_status
@@ -56,7 +56,8 @@ def remove(table: str, dynamodb: Any) -> Callable[[dict[str, Any]], None]:
 def follow(table: str) -> stream.Poller:
     """Read the table's stream to its present end."""
     client = boto3.client("dynamodb", region_name="us-east-1")
-    poller = stream.Poller(client=stream.connect(region="us-east-1"), arn=stream.stream_of(client, table))
+    arn = stream.stream_of(client, table)
+    poller = stream.Poller(stream.connect(region="us-east-1"), arn, take=adopting.take)
     while poller.poll():
         pass
     return poller

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pynamodb.exceptions import PynamoDBException
 
-from analytics_app import recount, stream
+from analytics_app import adopting, recount, stream
 from analytics_app.erasures import Erasures
 from analytics_app.export.jobs import Exporter
 from analytics_app.lake import setting
@@ -334,7 +334,9 @@ class Statistics:
         if self.poller is None:
             arn = stream_arn()
             migrate()
-            self.poller = stream.Poller(client=stream.connect(region=settings.AWS_REGION), arn=arn)
+            self.poller = stream.Poller(
+                client=stream.connect(region=settings.AWS_REGION), arn=arn, take=adopting.take
+            )
         return self.poller.poll() > 0
 
 
