@@ -28,6 +28,9 @@ from .domain import browsers
 from .domain.models import Item
 
 KEY = "confined"
+RUN_PAGES = "/run/"
+GONE = (404, 410)
+"""A device that gets one of these for a page of a session drops what it keeps of that session."""
 # The second factor's key is django-otp's: a tablet that comes back need not ask for it anew. The moment since
 # which the account is signed in stays, too: a lock prolongs no web session.
 SECOND_FACTOR = "otp_device_id"
@@ -124,6 +127,17 @@ def _begin_anew(request: HttpRequest) -> None:
     rotate_token(request)
 
 
+def forgotten_by_browser(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Has the browser clear all it keeps of this site, where its script says that no answer waits there.
+
+    Whoever says so wrongly loses answers, so silence means that something may wait. The page that follows
+    drops kept pages and drafts by itself (forget.js).
+    """
+    if request.POST.get("nothing_waits") == "yes":
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
 def account(confinement: Confinement) -> User | None:
     """Who handed the tablet over; None when the account is closed by now."""
     return User.objects.filter(pk=confinement.staff[SESSION_KEY], is_active=True).first()
@@ -145,7 +159,10 @@ class ConfinementMiddleware:
         request.confinement = confinement  # type: ignore[attr-defined]
         if confinement is not None and not may_open(confinement, request.path_info):
             return led_back(request, reverse("run", args=[confinement.session_id]))
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code in GONE and request.path_info.startswith(RUN_PAGES):
+            response.headers["Run-Gone"] = "yes"  # our own word for it: a proxy in between may say 404 too
+        return response
 
     def process_exception(self, request: HttpRequest, fault: Exception) -> HttpResponse | None:
         if not isinstance(fault, Ended):

@@ -24,7 +24,7 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from sessions_app import qr
+from sessions_app import confinement, qr
 from sessions_app.access import LIMITED, actor_of, is_limited, public
 from sessions_app.auditing import failure, tell
 from socratic_site import second_factor, session_life
@@ -85,7 +85,7 @@ class SignOut(LogoutView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         session_life.leave(request, reason="")
-        return super().post(request, *args, **kwargs)
+        return confinement.forgotten_by_browser(request, super().post(request, *args, **kwargs))
 
 
 def enter(request: HttpRequest, user: User, *, device: Any = None) -> None:

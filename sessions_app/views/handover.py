@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.validators import RegexValidator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from pynamodb.exceptions import PynamoDBException
@@ -157,7 +158,8 @@ def _taken_back(request: HttpRequest, bound: Confinement, form: forms.Form) -> H
     by_pin = not form.cleaned_data["password"]
     has_all = confinement.give_back(request, bound, staff, by_pin=by_pin)
     messages.success(request, "Tablet unlocked." if has_all else f"Tablet unlocked. {LIMITED_RIGHTS}")
-    return redirect("session", bound.session_id)
+    response = redirect(f"{reverse('session', args=[bound.session_id])}?taken-back=yes")
+    return confinement.forgotten_by_browser(request, response)
 
 
 def _is_given(request: HttpRequest, bound: Confinement, staff: User, form: forms.Form) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -70,6 +70,14 @@ def load(request: HttpRequest, session_id: str) -> Run:
     return run
 
 
+def is_stored(session_id: str) -> bool:
+    try:
+        Run.load(session_id)
+    except SessionNotFound:
+        return False
+    return True
+
+
 def url_of(run: Run, step: flow.Step | None) -> str:
     if step is None:
         return reverse("run_done", args=[run.id])
@@ -99,6 +107,8 @@ def step(request: HttpRequest, session_id: str, stage: str, number: int = 1) -> 
     except Http404:
         if not script:
             raise
+        if is_stored(session_id):  # of another school: the answer waits for an account that may send it
+            return JsonResponse({"saved": False, "error": "forbidden"}, status=403)
         return acknowledgement.refused(request, status=404, error="unknown", message=NO_SUCH_STEP)
     page = PAGES.get(stage.split("-")[0])
     asked = next((known for known in run.stages if known.name == stage), None)

@@ -98,6 +98,11 @@ export async function dropDrafts(session) {
   if (old.length) await transact(["drafts"], "readwrite", (store) => old.forEach((draft) => store.delete(draft.path)));
 }
 
+// Whoever comes next has no right to what was typed here. What was sent and is not acknowledged stays.
+export function forgetDrafts() {
+  return transact(["drafts"], "readwrite", (drafts) => drafts.clear());
+}
+
 // Whether anything can be kept here: something is written and removed.
 export async function canKeep() {
   await transact(["drafts"], "readwrite", (drafts) => {

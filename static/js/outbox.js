@@ -2,12 +2,14 @@
 // Only a reply that names the submission and the SHA-256 of the very bytes sent counts, so that no login page,
 // captive portal or cut-off body is taken for the store. What is refused for good is set aside, never dropped.
 
-import { allSent, changeSent, settleSent } from "./device.js";
+import { allSent, changeSent, dropDrafts, settleSent } from "./device.js";
+import { dropPages } from "./pack.js";
 
 const TIMEOUT = 15_000; // milliseconds for one sending
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
 const FOR_GOOD = new Set([404, 409, 410, 415, 422]);
+const GONE = new Set([404, 410]); // there is no such session for this device any more
 
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("outbox") : null;
 const listeners = new Set();
@@ -89,7 +91,13 @@ async function post(entry) {
   else if (reply?.error === "away") trouble = "away";
   else if (isLogin(response)) trouble = "signed out";
   else trouble = inTheWay ?? (response.status === 403 ? "forbidden" : "not us");
+  if (means === "refused" && GONE.has(response.status)) await forgetSession(entry.session);
   return { means, reply };
+}
+
+async function forgetSession(session) {
+  await dropDrafts(session).catch(() => {});
+  await dropPages(session).catch(() => {});
 }
 
 export async function waiting() {

@@ -1,8 +1,6 @@
 // The pages of a session to come, kept on the device with what they are drawn with, so that it goes on without a
 // network. The worker (worker.js) hands them out under their own addresses.
 
-import { waiting } from "./outbox.js";
-
 const PREFIX = "run ";
 const ASSETS = "assets";
 
@@ -49,10 +47,9 @@ export async function dropPages(session) {
   if (canKeepPages()) await caches.delete(nameOf(session));
 }
 
-// Whoever has the device now is to see no pages of other sessions; one that still waits to be sent keeps its own.
+// Whoever has the device now is to see no pages of other sessions. An answer that waits is sent without its page.
 export async function dropOtherPages(session) {
   if (!canKeepPages()) return;
-  const left = new Set((await waiting()).map((entry) => nameOf(entry.session)));
-  const others = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== nameOf(session) && !left.has(name));
+  const others = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== nameOf(session));
   await Promise.all(others.map((name) => caches.delete(name)));
 }

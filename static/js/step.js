@@ -2,7 +2,7 @@
 // the store has acknowledged it. Where nothing can be kept the form is sent plainly, and the page says so.
 
 import { canKeep, draftOf, dropDraft, dropDrafts, dropSent, keepDraft, keepSent, oneSent } from "./device.js";
-import { draw } from "./aside.js";
+import { mention } from "./aside.js";
 import { canKeepPages, dropOtherPages, dropPages, isKept, keepPages } from "./pack.js";
 import { flush, follow, savedAt, setAside, soon, trouble, waiting } from "./outbox.js";
 import { show } from "./savestate.js";
@@ -120,7 +120,8 @@ async function refresh() {
   const own = left.filter((entry) => entry.session === session);
   show({ waiting: own.length, at: savedAt });
   explain(own);
-  draw(aside, refused.filter((entry) => entry.session === session && entry.order !== pending));
+  mention(aside, refused.filter((entry) => entry.session === session && entry.order !== pending));
+  if (!next && !packed && !own.length && canKeepPages()) await dropPages(session).catch(() => {});
 }
 
 // --- faults of this page's own fields
@@ -259,7 +260,6 @@ async function giveWay() {
 async function pages() {
   if (confined) await dropOtherPages(session);
   if (pack && !packed && next) await keepPages(session, pack);
-  if (!next && !packed && !(await waiting()).some((entry) => entry.session === session)) await dropPages(session);
 }
 
 async function begin() {

@@ -1,6 +1,7 @@
 // The service worker: hands out the kept pages of a running session when the network does not, and their assets.
 // It keeps nothing but pages of a session whose pack is on the device, and touches no request that changes something.
 
+const EARLIER = /<!--earlier-->[\s\S]*?<!--\/earlier-->/g; // what the templates mark: no answer can hold a "<"
 const PATIENCE = 4000; // milliseconds that the network has for a page that is kept here
 
 self.addEventListener("install", () => self.skipWaiting());
@@ -19,7 +20,7 @@ async function page(request, session) {
   const kept = (await caches.has(name)) ? await (await caches.open(name)).match(request.url) : undefined;
   // The server does not know yet what waits here, and would lead back to it: the device goes on by itself.
   if (kept && (await isWaiting(session))) return kept;
-  const network = fromNetwork(request, name);
+  const network = fromNetwork(request, session);
   if (!kept) return network;
   const answer = await inTime(network);
   return answer && !isStranger(answer) ? answer : kept;
@@ -31,16 +32,35 @@ function inTime(network) {
   return Promise.race([network.catch(() => null), late]);
 }
 
+// The session is over for this device, as our own server says: what was kept of it is dropped.
+async function forgetIfGone(answer, session) {
+  if (!answer.headers.has("Run-Gone")) return;
+  await caches.delete(`run ${session}`);
+  await withDrafts((drafts) => {
+    drafts.openCursor().onsuccess = ({ target: { result: cursor } }) => {
+      if (!cursor) return;
+      if (cursor.value.session === session) cursor.delete();
+      cursor.continue();
+    };
+  });
+}
+
 // A proxy that lost the server, or a captive portal: our own pages of a step say so in a header.
 function isStranger(answer) {
   return answer.status >= 500 || (answer.status === 200 && !answer.headers.has("Run-Step"));
 }
 
-// A step that was shown is kept as it was, with the question that was made for it.
-async function fromNetwork(request, name) {
+// A step that was shown is kept with the question that was made for it, and without what was answered before.
+async function fromNetwork(request, session) {
+  const name = `run ${session}`;
   const answer = await fetch(request);
+  await forgetIfGone(answer, session);
   if (answer.status === 200 && answer.headers.has("Run-Keep") && (await caches.has(name))) {
-    await (await caches.open(name)).put(request.url, answer.clone());
+    const page = (await answer.clone().text()).replace(EARLIER, "");
+    const headers = new Headers(answer.headers);
+    headers.delete("Content-Encoding"); // the text is unpacked by now
+    headers.delete("Content-Length");
+    await (await caches.open(name)).put(request.url, new Response(page, { headers }));
   }
   return answer;
 }
@@ -61,6 +81,23 @@ async function whole(request) {
 
 function kindOf(answer) {
   return answer.headers.get("Content-Type");
+}
+
+// Resolves in any case: without a database there are no drafts.
+function withDrafts(act) {
+  return new Promise((resolve) => {
+    const opening = indexedDB.open("socratic-benchmarks");
+    opening.onupgradeneeded = () => opening.transaction.abort();
+    opening.onerror = () => resolve();
+    opening.onsuccess = () => {
+      const changing = opening.result.transaction("drafts", "readwrite");
+      changing.oncomplete = changing.onabort = () => {
+        opening.result.close();
+        resolve();
+      };
+      act(changing.objectStore("drafts"));
+    };
+  });
 }
 
 // Read only: a database that is not there is not made here, for then it would have no stores.

@@ -13,11 +13,12 @@ from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from sessions_app import study
+from sessions_app.access import SITE_PREFIX
 from sessions_app.domain import abandoned, flow, keys, withdrawal
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.run import Run
@@ -501,3 +502,13 @@ def test_where_a_session_stands_does_not_change_what_follows_a_step() -> None:
     stages = flow.plan("10.0")
     assert flow.following(stages, flow.Step(stages[0], 10)) == flow.Step(stages[1], 1)
     assert flow.following(stages, flow.Step(stages[-1], 1)) is None
+
+
+def test_an_account_that_may_not_send_an_answer_leaves_it_waiting(bot: Bot) -> None:
+    """404 would set it aside for good, though an account of the right school could store it."""
+    page = advance(bot, started(), "baseline/2")
+    foreign = signed_in("facilitator")
+    user = User.objects.get(username="a-facilitator")
+    user.groups.filter(name__startswith=SITE_PREFIX).delete()
+    answer = sent(foreign, page, body_of(page))
+    assert (answer.status_code, told(answer)["error"]) == (403, "forbidden")

@@ -215,7 +215,7 @@ def test_staff_who_sign_in_anew_are_not_locked(tablet: Client, run: Run) -> None
 def test_the_pin_takes_it_back(tablet: Client, run: Run) -> None:
     before = tablet.session.session_key
     response = take_back(tablet, run, pin=PIN)
-    assert response["Location"] == reverse("session", args=[run.id])
+    assert response["Location"].partition("?")[0] == reverse("session", args=[run.id])
     assert tablet.session.session_key != before
     page = tablet.get("/students/")
     assert page.status_code == 200
@@ -412,3 +412,32 @@ def test_a_binding_that_was_ended_opens_nothing(tablet: Client, run: Run) -> Non
     )
     assert take_back(tablet, run, pin=PIN)["Location"] == "/login/"
     assert tablet.get("/students/")["Location"].startswith("/login/")
+
+
+# --- what stays on the device
+
+
+def take_back_saying(tablet: Client, run: Run, nothing_waits: str) -> Any:
+    told = {"pin": PIN, "nothing_waits": nothing_waits}
+    return tablet.post(reverse("take_back", args=[run.id]), told)
+
+
+def test_the_browser_is_cleared_where_nothing_waits_on_it(tablet: Client, run: Run) -> None:
+    response = take_back_saying(tablet, run, "yes")
+    assert response["Clear-Site-Data"] == '"cache", "storage"'
+    assert response["Location"] == f"/sessions/{run.id}/?taken-back=yes"
+
+
+@pytest.mark.parametrize("told", ["", "no", "1"])
+def test_silence_means_that_an_answer_may_wait(tablet: Client, run: Run, told: str) -> None:
+    assert "Clear-Site-Data" not in take_back_saying(tablet, run, told)
+
+
+def test_a_wrong_pin_clears_nothing(tablet: Client, run: Run) -> None:
+    told = {"pin": "0000", "nothing_waits": "yes"}
+    assert "Clear-Site-Data" not in tablet.post(reverse("take_back", args=[run.id]), told)
+
+
+def test_a_session_that_is_gone_says_so_to_the_device(tablet: Client, facilitator: Client) -> None:
+    assert signed_in("facilitator").get("/run/nobody/baseline/1/")["Run-Gone"] == "yes"
+    assert "Run-Gone" not in signed_in("facilitator").get("/students/nobody/")
