@@ -45,8 +45,8 @@ def counted(**changes: Any) -> str:
     return session_id
 
 
-def abandoned() -> str:
-    session = cohort.session(state="abandoned")
+def stopped() -> str:
+    session = cohort.session(state="stopped")
     cohort.store(session)
     rollups.apply(session.session_id, now=cohort.NOON)
     return str(session.session_id)
@@ -69,11 +69,11 @@ def figures() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("ended", ["completed", "abandoned"])
+@pytest.mark.parametrize("ended", ["completed", "stopped"])
 def test_a_void_session_leaves_every_figure_and_comes_back(table: str, ended: str) -> None:
     counted(final=60.0)
     alone = figures()
-    session_id = counted(final=90.0) if ended == "completed" else abandoned()
+    session_id = counted(final=90.0) if ended == "completed" else stopped()
     both = figures()
     assert both != alone
     void(session_id)
@@ -91,8 +91,8 @@ def test_a_rebuild_leaves_void_sessions_out(table: str) -> None:
     session_id = counted(final=90.0)
     voiding.void(Run.load(session_id), kind="other", reason="A test.", **RULE)  # no worker saw it
     assert differences() != []
-    recount.rebuild(CELL, recount.sessions_of(CELL), now=cohort.NOON, tick=lambda: None)
-    recount.rebuild_day(cohort.NOON.date().isoformat())
+    cell = recount.rebuild(CELL, recount.sessions_of(CELL), now=cohort.NOON, tick=lambda: None)
+    recount.rebuild_day(cohort.NOON.date().isoformat(), list(cell.shares))
     assert figures() == alone
     assert differences() == []
 
