@@ -20,7 +20,7 @@ def sessions_of(student: Student) -> int:
 
 
 def stopped(student: Student, **changes: Any) -> Run:
-    return ending.stop(start(student, **changes), by=FACILITATOR, now=NOON)
+    return ending.stop(start(student, **changes), by=FACILITATOR, now=NOON, reason="a test")
 
 
 def change_consent(raw: Any, student: Student, **flags: Any) -> None:
