@@ -219,7 +219,7 @@ def test_a_row_tells_place_arm_state_progress_and_flags(client: Client) -> None:
 def test_progress_from_the_metadata_never_says_more_than_is_done() -> None:
     """What lists show lags behind what is stored, by less than a stage, and meets it at the end."""
     session = Session(
-        experimental_condition={"interval_minutes": 2.5},
+        experimental_condition={"interval_minutes": 2.5, "condition_code": "L1-I1-S"},
         completion_status={"baseline_completed": False, "interventions_completed": 0},
     )
     assert story.progress(session) == story.Progress(0, 38, "Before")
