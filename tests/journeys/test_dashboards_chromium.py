@@ -43,7 +43,7 @@ def manage(site: Site, *words: str) -> None:
         "SECRET_KEY": "only for this cohort",
     }
     command = [sys.executable, str(local.BASE / "manage.py"), *words]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    subprocess.run(command, env=environment, check=True)
 
 
 def see_pictures(page: Page) -> None:
