@@ -29,7 +29,7 @@ PAGES = {
     "/dashboards/interventions/": 3,
     "/dashboards/time/": 3,
     "/dashboards/time/?unit=week": 3,
-    f"/dashboards/students/{STUDENT}/": 4,
+    f"/dashboards/students/{STUDENT}/": 5,  # one is the entry in the audit log
     "/dashboards/ai/": 4,  # and whether the model answers
     "/dashboards/charts/gain_by_condition.csv": 2,  # one is the entry in the audit log
     "/dashboards/charts/gain_over_time.csv?unit=day": 2,
