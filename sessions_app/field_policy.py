@@ -393,8 +393,16 @@ def _masked_item(item: Item, roles: frozenset[str]) -> Item:
 
 
 def _about(remarks: Iterable[Remark], roles: frozenset[str], entity: str) -> tuple[Remark, ...]:
-    """Remarks may quote the value that they are about."""
-    return tuple(each for each in remarks if sees(roles, entity, re.sub(r"\[\d+\]", "[]", each[0])))
+    """Remarks about a value may quote it; those about a map or a list name only its kind."""
+    paths = [(remark, re.sub(r"\[\d+\]", "[]", remark[0])) for remark in remarks]
+    return tuple(
+        remark for remark, path in paths if sees(roles, entity, path) or _sees_below(roles, entity, path)
+    )
+
+
+def _sees_below(roles: frozenset[str], entity: str, holder: str) -> bool:
+    below = (f"{holder}.", f"{holder}[]")
+    return any(rule.roles & roles for path, rule in RULES.get(entity, {}).items() if path.startswith(below))
 
 
 def _masked_map(container: Any, roles: frozenset[str], entity: str, prefix: str) -> Any:

@@ -276,6 +276,7 @@ def test_local_env_lets_other_programs_join_and_is_private(some_engine: Engine, 
         "SOCRATIC_TABLE=SocraticBenchmarks-Demo",
         "SOCRATIC_URL=http://127.0.0.1:8000/",
         f"LAKE_URL={tmp_path / 'lake'}",
+        f"AUDIT_HEAD_URL={tmp_path / 'audit-heads'}",
     ]
 
 

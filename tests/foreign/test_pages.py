@@ -100,7 +100,7 @@ SESSION_PAGES: dict[str, list[str]] = {
     "unknown_part": ["entity_type 'exit_poll' is unknown", "entity_type is missing", "93.3 %"],
     "midpoint": ["midpoint", "Stored, but not counted"],
     "casing": ["93.3 %", "'ON_SITE', read as on-site"],
-    "final_completed": ["is read as final_assessment_completed"],
+    "final_completed": ["is stored as final_completed"],
     "sets": ["late sync", "resumed"],
     "odd_elements": ["questions[2]", "is text, not a map"],
 }

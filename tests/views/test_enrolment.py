@@ -351,4 +351,4 @@ def test_the_page_of_a_code_is_of_a_student(client: Client) -> None:
 def test_the_wrong_role_enrols_nobody(table: str, stored: Any) -> None:
     answers = sent(come_to(signed_in("facilitator"), 4), **ASSENT)
     assert signed_in("researcher").post("/students/new/", answers).status_code == 403
-    assert stored() == []
+    assert [item["action"] for item in stored()] == ["access.denied"]

@@ -148,7 +148,7 @@ def _take_aliases(container: Any, plan: _Plan, path: str, report: Report) -> Non
         if alias in container.unknown and not container.attribute_values.get(name):
             stored = container.unknown[alias]
             _read_one(container, plan, name, stored, path, report)
-            report.adjustments.append((f"{path}{alias}", f"is read as {name}"))
+            report.adjustments.append((f"{path}{name}", f"is stored as {alias}"))
 
 
 # --- for the attributes' own `salvage`

@@ -210,7 +210,7 @@ def test_a_status_under_the_other_name_counts() -> None:
     item = Item.from_raw_data(stored)
     assert item.completion_status.final_assessment_completed is True
     assert item.adjustments == (
-        ("completion_status.final_completed", "is read as final_assessment_completed"),
+        ("completion_status.final_assessment_completed", "is stored as final_completed"),
     )
 
 
