@@ -262,7 +262,7 @@ def stored_and_checked(run: Run, this: flow.Step, form: StepForm, store: Callabl
     try:
         after = store()
     except KEPT_BESIDE:
-        calls.check_answer(Run.load(run.id), form.texts(), step=this.slug, now=study.now())
+        calls.check_answer(run, form.texts(), step=this.slug, now=study.now())
         raise
     calls.check_answer(after, form.texts(), step=this.slug, now=study.now())
     return after
