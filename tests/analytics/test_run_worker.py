@@ -18,7 +18,7 @@ from analytics_app import queries, recount
 from analytics_app.management.commands import run_worker
 from sessions_app import study
 from sessions_app.domain import grading, keys
-from sessions_app.domain.models import GradingTask, Item
+from sessions_app.domain.models import AuditEntry, GradingTask, Item
 from sessions_app.domain.run import Run
 from tests.analytics import cohort
 
@@ -87,9 +87,10 @@ def test_an_old_session_that_a_late_answer_opened_is_closed_again_within_a_day(
         assert duty.step() is closed
 
 
-def test_once_with_nothing_to_do_ends(table: str) -> None:
+def test_once_with_nothing_to_do_ends_and_records_settings_and_forms(table: str) -> None:
     call_command("run_worker", once=True)
-    assert list(Item.query(keys.worker("statistics"))) == []
+    entries = [item for item in AuditEntry.on_day(study.now().date()) if isinstance(item, AuditEntry)]
+    assert {entry.action for entry in entries} == {"setting.change", "form.publish"}
 
 
 def test_without_stream_nothing_is_counted(table: str) -> None:
@@ -209,6 +210,6 @@ def test_it_ends_cleanly_when_asked_to(table: str, number: signal.Signals) -> No
         worker.send_signal(number)
         rest = worker.stderr.read()
     assert worker.wait(timeout=30) == 0
-    assert "working: grading, statistics" in first
+    assert "working: grading, settings, statistics" in first
     assert "stopped" in rest
     assert "Traceback" not in rest

@@ -231,7 +231,7 @@ def test_reasons_go_with_the_student_and_the_sealed_log_stays_whole(
     assert left_of(everything, "Zora") == {"audit_reason"}  # that of the other student
     assert left_of(everything, f"Zora hit {student.student_code}", "asked for it") == set()
     seals.sweep(days, now=LATER)
-    assert list(chain.Walk(head=AuditHead.read(), anchor=None).faults(days)) == []
+    assert list(chain.Walk(head=AuditHead.read()).faults(days)) == []
 
 
 def test_nobody_is_erased_who_was_never_there(table: str, everything: Everything) -> None:
