@@ -32,10 +32,12 @@ def walk_the_same_student() -> None:
 
 
 def timeless(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what the clock of this machine measured, and the audit entries' random ids."""
+    """Without what the clock of this machine measured, and the random ids and salts of the audit log."""
     for item in items:
-        if item["entity_type"] == "audit_entry":
+        if item["entity_type"] in ("audit_entry", "audit_reason"):
             item["SK"] = item["SK"].replace(item.pop("entry_id"), "")
+            for drawn in ("salt", "reason_sha256"):
+                item.pop(drawn, None)
         asked = [*item.get("socratic_sequence", []), item]
         for each in asked:
             each.get("question_metadata", {}).pop("generation_time_ms", None)

@@ -30,7 +30,7 @@ FAULTS = {
     "cut JSON": ("truncated", ["truncated", "truncated"]),
     "no JSON": ("garbage", ["unreadable", "unreadable"]),
     "wrong JSON": ("wrong_shape", ["unreadable", "unreadable"]),
-    "a leak of the prompt": ("leak", ["gate:prompt_leak", "gate:prompt_leak"]),
+    "a leak of the prompt": ("leak", ["gate:prompt_leak+off_lesson"] * 2),
     "a line cut off": ("hang_up", ["network", "network"]),
 }
 
