@@ -162,10 +162,13 @@ def test_an_answer_that_waits_survives_the_take_back_unread(tablet: Tablet) -> N
     assert "wombats" in waiting["body"]
     finds_nothing(page, addresses)
     page.context.unroute_all()
-    page.goto("/sessions/")
+    with page.expect_response("**/questions-4/2/") as reply:
+        page.goto("/sessions/")
+    assert reply.value.status == 200
     page.wait_for_function(f"async () => !(await ({SENT})()).length")
-    answered = [question.answer for question in Run.load(run.id).interventions[4].questions]
-    assert answered[:2] == [ANSWERED, TYPED]
+    stored = Run.load(run.id)
+    answered = [question.answer for question in stored.interventions[4].questions]
+    assert answered[:2] == [ANSWERED, TYPED], [conflict.text for conflict in stored.conflicts]
 
 
 def test_the_sign_in_page_means_that_nobody_is_signed_in(tablet: Tablet) -> None:
