@@ -24,7 +24,7 @@ def last_day(month: str) -> date:
 
 
 class Outdated(ValueError):
-    """Stored statistics in other units than today's: `rebuild_statistics` writes them anew."""
+    """Stored statistics use other units than the current ones: run `rebuild_statistics`."""
 
     def __init__(self) -> None:
         super().__init__("the statistics have an older layout; run rebuild_statistics")

@@ -52,7 +52,7 @@ def _tallies(student_id: str) -> list[CountedStudent]:
 
 
 def _recount(tally: CountedStudent, now: datetime) -> None:
-    """A contribution that is gone without a trace cannot be taken away: its condition is counted anew."""
+    """A contribution that vanished cannot be subtracted, so its condition is recomputed."""
     condition = next(each for each in keys.CONDITIONS if keys.counted(each) == tally.PK)
     recount.rebuild(condition, recount.sessions_of(condition), now=now, tick=lambda: None)
     for month in sorted(set(tally.sessions.values())):

@@ -329,7 +329,7 @@ def _number(number: int, is_public: bool) -> int | str:
 
 
 def _audit_head() -> str | None:
-    """How the audit log stood, for `verify_audit --expect`: whoever got the export can vouch for the log."""
+    """State of the audit log, for `verify_audit --expect`: whoever holds the export can check it."""
     head = AuditHead.read()
     return f"{int(head.sequence)}:{head.sha256}" if head else None
 

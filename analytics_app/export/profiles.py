@@ -133,10 +133,10 @@ def coded(coder: Coder) -> Callable[[Column], Reader]:
     return guard
 
 
-# --- for the public: groups in which nobody can be told from the others
+# --- public: groups whose members cannot be told apart
 
 WHOLE_COLUMNS: Final = ("condition", "location", "interval", "intervention_type")
-"""Told as they are. Interval and type were drawn by lot within a location, which counts as a column of k."""
+"""Exported unchanged. Interval and type were drawn by lot within a location; location counts toward k."""
 GROUP_SIZE: Final = Column(
     name="group_size",
     kind=WHOLE,
