@@ -43,7 +43,7 @@ def test_a_participant_at_home_with_a_note_from_the_board(site: Site, visit: Cal
 
     page.goto("/monitor/")
     expect(page.locator("tr", has_text=code)).to_contain_text("own device")
-    page.get_by_role("link", name="Write a note").first.click()
+    page.locator("tr", has_text=code).get_by_role("link", name="Write a note").click()
     page.fill("[name=text]", NOTE)
     page.get_by_role("button", name="Send the note").click()
     expect(page.locator(".timeline")).to_contain_text("Not read yet.")
@@ -65,7 +65,7 @@ def test_a_participant_at_home_with_a_note_from_the_board(site: Site, visit: Cal
     page.goto("/monitor/")
     expect(page.locator("#board-says")).to_contain_text("needs you")
     staff.look("board-called")
-    page.get_by_role("button", name="I see to it").first.click()
-    expect(page.locator("#board .notice")).to_have_count(0)
+    page.locator("#board .notice", has_text=code).get_by_role("button", name="I see to it").click()
+    expect(page.locator("#board .notice", has_text=code)).to_have_count(0)
     phone.send()
     expect(device).to_have_url(re.compile("/baseline/2/$"))
