@@ -10,6 +10,7 @@ const form = document.querySelector("form[data-sign-out]");
 const note = document.getElementById("outbox-note");
 const aside = document.getElementById("outbox-aside"); // on the page of one session, for those who may run it
 const TAKEN_BACK = "taken-back"; // in the address to which the take-back leads
+const LOOK_AGAIN = 30_000; // milliseconds
 let asked = false;
 
 function sentence(left, refused) {
@@ -106,6 +107,7 @@ async function begin() {
     await canKeep();
     if (await look()) void flush();
   } catch {
+    setTimeout(begin, LOOK_AGAIN); // no storage, or storage that is only slow
     return;
   }
   follow(() => void look());
