@@ -1,5 +1,8 @@
 """JSON lines into Parquet by the month: of each entity its newest version, and nobody who has left.
 
+Rows of void sessions are moved to a file of their own below `set-aside/` and return when the mark is
+removed. A row on its way back stays there until the month's own file has it, so that it is never in neither.
+
 A month's file is written anew from the old one and the lines that came since, both sorted by entity, in
 constant memory; the lines wait in SQLite. It takes the old one's place in one step, and only then its lines
 go: broken off anywhere, the same is done again with the same outcome.
@@ -12,7 +15,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -28,14 +31,16 @@ from ..export.codes import Coder
 from ..export.columns import NUMBER, TIME, WHOLE, YES_NO, Column
 from ..export.writing import GROUP_ROWS, Parquet
 from . import tables
-from .records import REMOVALS
+from .records import REMOVALS, VOIDS
 from .stores import LakeAway, Store
 
 Row = tuple[Any, ...]
 """In the order of the table's columns: `entity_key`, `version`, `session_id`, `student_id`, ..."""
 ENTITY, VERSION, STUDENT = 0, 1, 3
 
-_PARTITION = re.compile(r"[a-z_]+/(date|month)=(\d{4}-\d{2})")
+ASIDE: Final = "set-aside"
+
+_PARTITION = re.compile(r"(?:set-aside/)?[a-z_]+/(date|month)=(\d{4}-\d{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,23 @@ class Task:
     def target(self) -> str:
         return f"{self.table}/month={self.month}/{self.table}.parquet"
 
+    @property
+    def aside(self) -> str:
+        """Where the rows of void sessions are."""
+        return f"{ASIDE}/{self.target}"
+
 
 @dataclass(slots=True)
 class Outcome:
-    """`written` is false where the month's file was right already. `faults` are lines that stay behind."""
+    """`written` is false where the month's file was right already. `faults` are lines that stay behind.
+
+    `aside` counts the entities of void sessions.
+    """
 
     written: bool = False
     rows: int = 0
     dropped: int = 0
+    aside: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -72,7 +86,7 @@ def tasks(store: Store, month: str | None = None) -> list[Task]:
     """Every month of every table, or one month of each. Raises LakeAway."""
     found: dict[tuple[str, str], list[str]] = {}
     for table in tables.NAMES:
-        for name in store.names(f"{table}/"):
+        for name in [*store.names(f"{table}/"), *store.names(f"{ASIDE}/{table}/")]:
             told = _PARTITION.match(name)
             if told and month in (None, told[2]):
                 lines = found.setdefault((table, told[2]), [])
@@ -88,27 +102,48 @@ class Gone:
     students: frozenset[str]
     store: Store
     _removed: dict[str, dict[str, str]] = field(default_factory=dict)
+    _void: dict[str, str] | None = None
 
     def removed(self, month: str) -> Mapping[str, str]:
         """The last removal of each entity, by its key."""
         if month not in self._removed:
             found = self._removed[month] = {}
             for name in self.store.names(f"{REMOVALS}/date={month}-"):
-                for entity, version in _removals(name, self.store.read(name)):
+                for entity, version, _ in _marks(name, self.store.read(name)):
                     found[entity] = max(found.get(entity, ""), version)
         return self._removed[month]
+
+    @property
+    def void(self) -> Mapping[str, str]:
+        """Why each void session is void, by its code: the newest mark or removal counts."""
+        if self._void is None:
+            newest: dict[str, tuple[str, str]] = {}
+            for name in self.store.names(f"{VOIDS}/"):
+                for entity, version, kind in _marks(name, self.store.read(name)):
+                    session = _session(entity)
+                    newest[session] = max(newest.get(session, ("", "")), (version, kind))
+            self._void = {session: kind for session, (_, kind) in newest.items() if kind}
+        return self._void
 
     def has(self, month: str, entity: str, version: str, student: str) -> bool:
         return student in self.students or self.removed(month).get(entity, "") > version
 
 
-def _removals(name: str, data: bytes) -> Iterator[tuple[str, str]]:
-    """Raises NotReadable: without them what was removed would come back."""
+def _session(entity: str) -> str:
+    """The session's code in the key of an entity."""
+    return entity.partition("/")[0]
+
+
+def _marks(name: str, data: bytes) -> Iterator[tuple[str, str, str]]:
+    """Entity, version and kind of removals or void marks.
+
+    Raises NotReadable: without them, what was taken out would come back.
+    """
     try:
         for line in data.splitlines():
-            told = json.loads(line)
-            yield str(told["entity_key"]), str(told["version"])
-    except (ValueError, TypeError, KeyError):
+            mark = json.loads(line)
+            yield str(mark["entity_key"]), str(mark["version"]), str(mark.get("kind") or "")
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise NotReadable(f"{name} cannot be read") from None
 
 
@@ -131,8 +166,8 @@ def compact(
     Raises LakeAway, and stores.Taken when another compaction was faster: then nothing was changed.
     """
     outcome, columns = Outcome(), tables.labelled(task.table)
-    seen = store.mark(task.target)
-    old = store.fetch(task.target, shop) if seen else None
+    seen = {name: store.mark(name) for name in (task.target, task.aside)}
+    stored = {name: store.fetch(name, shop) for name, mark in seen.items() if mark}
     merged = []
     with closing(_Lines(shop / "lines.sqlite", columns)) as waiting:
         for name in task.lines:
@@ -140,72 +175,90 @@ def compact(
                 merged.append(name)
             outcome.faults += faults
             tick()
-        if len(waiting) or (old and _holds_gone(task, old, gone)):
-            made = shop / "made.parquet"
-            _write(made, columns, _merged(task, _stored(task, old, columns), waiting.rows(), gone, outcome))
-            if old or outcome.rows:
-                store.replace(task.target, made, seen)
-                outcome.written = True
+        if len(waiting) or any(_is_outdated(task, name, path, gone) for name, path in stored.items()):
+            sources = [_stored(name, stored.get(name), columns) for name in (task.aside, task.target)]
+            made = {task.aside: shop / "aside.parquet", task.target: shop / "made.parquet"}
+            _write(made, columns, _merged(task, [*sources, waiting.rows()], gone, outcome))
+            for name, path in made.items():  # what is set aside first: broken off here, nothing is lost
+                if name in stored or (outcome.rows if name == task.target else outcome.aside):
+                    store.replace(name, path, seen[name])
+                    outcome.written = outcome.written or name == task.target
     for name in merged:
         store.delete(name)
     return outcome
 
 
-def _write(path: Path, columns: Sequence[Column], rows: Iterable[Row]) -> None:
-    with closing(Parquet(path, columns)) as file:
-        for row in rows:
-            file.add(row)
+def _write(paths: Mapping[str, Path], columns: Sequence[Column], rows: Iterable[tuple[str, Row]]) -> None:
+    """Each row into the file of the name beside it."""
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(closing(Parquet(path, columns))) for name, path in paths.items()}
+        for name, row in rows:
+            files[name].add(row)
 
 
 def _merged(
-    task: Task, old: Iterator[Row], new: Iterator[Row], gone: Gone, outcome: Outcome
-) -> Iterator[Row]:
-    """Of each entity the rows of its newest version; what is in both is taken from the lines."""
-    both = heapq.merge(
-        ((row, False) for row in old), ((row, True) for row in new), key=lambda told: told[0][ENTITY]
-    )
-    for entity, found in groupby(both, key=lambda told: told[0][ENTITY]):
+    task: Task, sources: Sequence[Iterator[Row]], gone: Gone, outcome: Outcome
+) -> Iterator[tuple[str, Row]]:
+    """Of each entity the rows of its newest version, with the file where they belong.
+
+    `sources` are what is set aside, the month's file and the lines; what several have is taken from the last.
+    """
+    tagged = [_tagged(rank, rows) for rank, rows in enumerate(sources)]
+    for entity, found in groupby(heapq.merge(*tagged, key=_entity), key=_entity):
         group = list(found)
-        newest = max(row[VERSION] for row, _ in group)
-        current = [(row, is_new) for row, is_new in group if row[VERSION] == newest]
-        kept = [row for row, is_new in current if is_new] or [row for row, _ in current]
+        newest, best = max((row[VERSION], rank) for rank, row in group)
+        kept = [row for rank, row in group if (row[VERSION], rank) == (newest, best)]
         if gone.has(task.month, entity, newest, kept[0][STUDENT]):
             outcome.dropped += 1
             continue
-        outcome.rows += len(kept)
-        yield from kept
+        is_void = _session(entity) in gone.void
+        ranks = {rank for rank, _ in group}
+        if is_void or (0 in ranks and 1 not in ranks):
+            outcome.aside += 1
+            yield from ((task.aside, row) for row in kept)
+        if not is_void:
+            outcome.rows += len(kept)
+            yield from ((task.target, row) for row in kept)
+
+
+def _tagged(rank: int, rows: Iterator[Row]) -> Iterator[tuple[int, Row]]:
+    return ((rank, row) for row in rows)
+
+
+def _entity(tagged: tuple[int, Row]) -> str:
+    return str(tagged[1][ENTITY])
 
 
 # --- what is there already
 
 
-def _stored(task: Task, path: Path | None, columns: Sequence[Column]) -> Iterator[Row]:
+def _stored(name: str, path: Path | None, columns: Sequence[Column]) -> Iterator[Row]:
     """The rows of a month's file; a column that it does not know yet is empty. Raises NotReadable."""
     last = ""
-    for row in _batches(task, path, [column.name for column in columns]) if path else ():
+    for row in _batches(name, path, [column.name for column in columns]) if path else ():
         if row[ENTITY] < last:
-            raise NotReadable(
-                f"{task.target} is not sorted by entity_key: it was not written by compact_lake"
-            )
+            raise NotReadable(f"{name} is not sorted by entity_key: it was not written by compact_lake")
         last = row[ENTITY]
         yield row
 
 
-def _batches(task: Task, path: Path, names: Sequence[str]) -> Iterator[Row]:
+def _batches(name: str, path: Path, names: Sequence[str]) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
-            known = [name for name in names if name in file.schema_arrow.names]
+            known = [column for column in names if column in file.schema_arrow.names]
             for batch in file.iter_batches(batch_size=GROUP_ROWS, columns=known):
                 values = dict(zip(known, (column.to_pylist() for column in batch.select(known)), strict=True))
                 nothing = [None] * batch.num_rows
-                yield from zip(*(values.get(name, nothing) for name in names), strict=True)
+                yield from zip(*(values.get(column, nothing) for column in names), strict=True)
     except pa.ArrowException as fault:
-        raise NotReadable(f"{task.target} cannot be read as Parquet ({type(fault).__name__})") from None
+        raise NotReadable(f"{name} cannot be read as Parquet ({type(fault).__name__})") from None
 
 
-def _holds_gone(task: Task, path: Path, gone: Gone) -> bool:
-    rows = _batches(task, path, ["entity_key", "version", "student_id"])
-    return any(gone.has(task.month, *row) for row in rows)
+def _is_outdated(task: Task, name: str, path: Path, gone: Gone) -> bool:
+    """Whether a file holds what is to go, or what belongs into the other one."""
+    is_aside = name == task.aside
+    rows = _batches(name, path, ["entity_key", "version", "student_id"])
+    return any((_session(row[0]) in gone.void) != is_aside or gone.has(task.month, *row) for row in rows)
 
 
 # --- lines on their way

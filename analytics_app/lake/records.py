@@ -26,6 +26,7 @@ from ..export.rows import elements, questions_of
 from . import tables
 
 REMOVALS: Final = "removals"
+VOIDS: Final = "voids"
 
 
 class Poison(ValueError):
@@ -34,7 +35,7 @@ class Poison(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of a table of the lake, or of `removals`; `day` is the entity's own."""
+    """A row of a table of the lake, of `removals` or of `voids`; `day` is the entity's own."""
 
     table: str
     day: date
@@ -81,8 +82,12 @@ def _day(role: str, item: Map) -> date:
 
 def _day_before(role: str, item: Map) -> date | None:
     """The day under which an older version is in the lake; None where it is not."""
+    return _day_or_none(role, item) if COMPLETE[role](item) else None
+
+
+def _day_or_none(role: str, item: Map) -> date | None:
     with suppress(Poison):
-        return _day(role, item) if COMPLETE[role](item) else None
+        return _day(role, item)
     return None
 
 
@@ -127,8 +132,29 @@ def _lines(record: Mapping[str, Any], stream: str, coder: Coder) -> Iterator[Lin
         told["record"] = item
     if before and before != day:
         yield Line(REMOVALS, before, {name: told[name] for name in ("entity_key", "version")})
+    if role == "session":
+        yield from _void_marks(new, old, told)
     if new and day:
         yield from _rows(role, new, day, told, coder)
+
+
+def _void_marks(new: Map | None, old: Map | None, told: Mapping[str, Any]) -> Iterator[Line]:
+    """The mark of a void session, or its removal.
+
+    Every change of a void session repeats the mark, since the lake may have begun after it was made. The day
+    is only a folder here: a start that cannot be read holds up no mark.
+    """
+    kind = _void_kind(new)
+    if kind or _void_kind(old):
+        day = _day_or_none("session", new or old or {}) or date(1970, 1, 1)
+        yield Line(VOIDS, day, {"entity_key": told["entity_key"], "version": told["version"], "kind": kind})
+
+
+def _void_kind(session: Map | None) -> str | None:
+    """Why a void session is void; None for one that counts or is gone."""
+    if not session or not c.at(session, ("metadata", "void")):
+        return None
+    return c.value({"x": session}, "x", "metadata.void.kind", TEXT) or "other"
 
 
 def _as_read(image: Map) -> tuple[Item, Map]:

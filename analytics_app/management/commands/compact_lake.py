@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentTypeError
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,10 @@ class Command(BaseCommand):
                 outcome = compaction.compact(task, store, gone, shop, lambda: bar.update(1))
                 faults += outcome.faults
                 self.tell(task, outcome)
+        if gone.void:
+            kinds = sorted(Counter(gone.void.values()).items())
+            counts = ", ".join(f"{number} {kind}" for kind, number in kinds)
+            self.stdout.write(f"void sessions set aside: {counts}")
         letters = len(store.names(f"{DEAD_LETTERS}/"))
         if letters:
             self.stderr.write(f"{letters} objects in {DEAD_LETTERS}/ name records that are not in the lake")

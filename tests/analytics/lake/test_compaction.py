@@ -1,5 +1,6 @@
 """Parquet by the month: each entity once and in its newest version, whatever was repeated or broken off."""
 
+import copy
 import io
 import json
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from analytics_app.lake.writing import Lake
 from sessions_app.domain import erasure, withdrawal
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.models import DirectoryEntry, Item, Tombstone
+from sessions_app.domain.models.session import Void
 from tests.analytics import cohort
 from tests.analytics.lake.conftest import STREAM
 from tests.domain import cast
@@ -206,6 +208,138 @@ def test_who_moves_to_another_month_is_in_that_one_only(lake: Lake, tmp_path: Pa
     assert len(rows(lake.store, "sessions", tmp_path, "2025-11")) == 1
 
 
+# --- void sessions
+
+
+def marked(items: list[Item], kind: str | None, *, sequence: int) -> dict[str, Any]:
+    """The stream record of a change of the mark; `kind` None removes it."""
+    session = copy.deepcopy(items[0])
+    before = copy.deepcopy(session)
+    mark = Void(at=cohort.NOON, by="f", kind=kind or "other", reason="a fire alarm")
+    (before if kind is None else session).metadata.void = mark  # type: ignore[attr-defined]
+    return cohort.record(new=session, old=before, sequence=sequence)
+
+
+def sessions_in(store: Store, table: str, shop: Path) -> set[str]:
+    return {row["session_id"] for row in rows(store, table, shop)}
+
+
+def test_all_rows_of_a_void_session_leave_the_tables_and_come_back(lake: Lake, tmp_path: Path) -> None:
+    spoiled, other = cohort.whole(), cohort.whole()
+    append(lake, records(*spoiled, *other))
+    compact(lake.store, tmp_path)
+    before = {name: rows(lake.store, name, tmp_path) for name in ("sessions", "questions", "surveys")}
+    append(lake, [marked(spoiled, "spoiled", sequence=50)])
+    compact(lake.store, tmp_path)
+    for name in before:
+        assert sessions_in(lake.store, name, tmp_path) == {CODER.code("session_id", other[0].session_id)}
+    append(lake, [marked(spoiled, None, sequence=60)])
+    for _ in range(2):  # the second round clears what is set aside
+        compact(lake.store, tmp_path)
+    for name in ("questions", "surveys"):
+        assert rows(lake.store, name, tmp_path) == before[name]
+    assert len(rows(lake.store, "sessions", tmp_path)) == 2  # the session itself in its newer version
+    assert aside(lake.store) == 0
+
+
+def aside(store: Store) -> int:
+    """Rows that are set aside, of all tables."""
+    names = store.names("set-aside/")
+    return sum(pq.read_table(io.BytesIO(store.read(name)), partitioning=None).num_rows for name in names)
+
+
+def test_a_session_that_is_void_before_its_first_compaction_never_enters_a_table(
+    lake: Lake, tmp_path: Path
+) -> None:
+    items = cohort.whole()
+    append(lake, [*records(*items), marked(items, "wrong_student", sequence=50)])
+    compact(lake.store, tmp_path)
+    assert [name for name in files(lake.store) if not name.startswith("set-aside/")] == []
+    assert aside(lake.store) > 0
+    assert lines(lake.store) == [name for name in lines(lake.store) if name.startswith("voids/")]
+
+
+def test_a_score_that_is_given_to_a_void_session_stays_aside_and_is_the_one_that_returns(
+    lake: Lake, tmp_path: Path
+) -> None:
+    items = cohort.whole(final=60.0)
+    append(lake, [*records(*items), marked(items, "other", sequence=50)])
+    compact(lake.store, tmp_path)
+    again = cohort.assessment(items[0], "final", 80.0, version=2)  # type: ignore[arg-type]
+    append(lake, records(again, first=60))
+    compact(lake.store, tmp_path)
+    assert "assessments/month=2025-10/assessments.parquet" not in files(lake.store)
+    append(lake, [marked(items, None, sequence=70)])
+    compact(lake.store, tmp_path)
+    found = rows(lake.store, "assessments", tmp_path)
+    assert [row["score_percentage"] for row in found if row["assessment_type"] == "final"] == [80.0]
+
+
+def test_marks_count_by_their_version_in_whatever_order_they_come(lake: Lake, tmp_path: Path) -> None:
+    items = cohort.whole()
+    append(lake, records(*items))
+    append(lake, [marked(items, None, sequence=60)])
+    append(lake, [marked(items, "spoiled", sequence=50)])
+    compact(lake.store, tmp_path)
+    assert len(rows(lake.store, "sessions", tmp_path)) == 1
+
+
+def test_whoever_is_erased_leaves_what_is_set_aside(lake: Lake, tmp_path: Path) -> None:
+    items = cohort.whole(student_id="gone")
+    append(lake, [*records(*items), marked(items, "spoiled", sequence=50)])
+    compact(lake.store, tmp_path)
+    assert aside(lake.store) > 0
+    compact(lake.store, tmp_path, "gone")
+    assert aside(lake.store) == 0
+    left = b"".join(lake.store.read(name) for name in lake.store.names(""))
+    assert CODER.code("student_id", "gone").encode() not in left
+
+
+def test_broken_off_between_the_two_files_no_row_is_lost(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = cohort.whole()
+    append(lake, records(*items))
+    compact(lake.store, tmp_path)
+    for kind, number in (("spoiled", 50), (None, 60)):
+        append(lake, [marked(items, kind, sequence=number)])
+        task = next(task for task in compaction.tasks(lake.store) if task.table == "sessions")
+        replace = type(lake.store).replace
+        calls: list[str] = []
+
+        def once(self: Any, name: str, *rest: Any, replace: Any = replace, calls: list[str] = calls) -> None:
+            if calls:
+                raise LakeAway("the lake at x: No space left on device")
+            calls.append(name)
+            replace(self, name, *rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(lake.store), "replace", once)
+            with pytest.raises(LakeAway):
+                compaction.compact(task, lake.store, Gone(frozenset(), lake.store), tmp_path)
+        for _ in range(2):
+            compact(lake.store, tmp_path)
+        assert len(rows(lake.store, "sessions", tmp_path)) == (0 if kind else 1)
+        assert len(rows(lake.store, "questions", tmp_path)) == (0 if kind else 3)
+
+
+def test_without_a_change_what_is_set_aside_is_not_written_again(lake: Lake, tmp_path: Path) -> None:
+    items = cohort.whole()
+    append(lake, [*records(*items), marked(items, "spoiled", sequence=50)])
+    compact(lake.store, tmp_path)
+    seen = {name: lake.store.mark(name) for name in files(lake.store)}
+    compact(lake.store, tmp_path)
+    assert {name: lake.store.mark(name) for name in files(lake.store)} == seen
+
+
+def test_marks_that_cannot_be_read_stop_it(lake: Lake, tmp_path: Path) -> None:
+    append(lake, records(*cohort.whole()))
+    lake.store.put("voids/date=2025-10-23/x.jsonl", b"[]")
+    with pytest.raises(LakeAway, match="voids"):
+        compact(lake.store, tmp_path)
+    assert files(lake.store) == {}
+
+
 # --- what goes wrong
 
 
@@ -345,6 +479,13 @@ def test_whoever_withdraws_leaves_the_lake_too(table: str, command: Any, lake: L
     assert list(DirectoryEntry.in_state("withdrawn"))
     command()
     assert rows(lake.store, "sessions", tmp_path) == []
+
+
+def test_the_command_counts_the_void_sessions_by_kind(table: str, command: Any, lake: Lake) -> None:
+    one, other = cohort.whole(), cohort.whole()
+    append(lake, records(*one, *other))
+    append(lake, [marked(one, "spoiled", sequence=50), marked(other, "wrong_student", sequence=51)])
+    assert "void sessions set aside: 1 spoiled, 1 wrong_student" in command()
 
 
 def test_it_says_where_it_found_nothing(table: str, command: Any, url: str) -> None:

@@ -11,6 +11,7 @@ from analytics_app.export.codes import Coder
 from analytics_app.lake import records, tables
 from analytics_app.lake.records import Line, Poison
 from sessions_app.domain.models import Item
+from sessions_app.domain.models.session import Void
 from tests.analytics import cohort
 from tests.analytics.lake.conftest import STREAM
 
@@ -104,6 +105,50 @@ def test_an_item_that_is_put_right_enters_whatever_it_was_before() -> None:
     record = cohort.record(new=made, old=made)
     record["dynamodb"]["OldImage"]["timeline"]["M"]["session_start"] = {"S": "yesterday"}
     assert [line.table for line in lines(record)] == ["sessions"]
+
+
+# --- void sessions
+
+
+def voided(kind: str = "spoiled", **attributes: Any) -> Item:
+    made = cohort.session(session_id="s", state="stopped", **attributes)
+    made.metadata.void = Void(at=cohort.NOON, by="f", kind=kind, reason="Anna had a fever")
+    return made
+
+
+def marks(**images: Any) -> list[str | None]:
+    record = cohort.record(**images)
+    return [line.row["kind"] for line in lines(record) if line.table == records.VOIDS]
+
+
+def test_a_void_session_is_marked_by_kind_alone() -> None:
+    found = lines(cohort.record(new=voided(), old=cohort.session(session_id="s", state="stopped")))
+    (mark,) = (line for line in found if line.table == records.VOIDS)
+    assert set(mark.row) == {"entity_key", "version", "kind"}
+    assert mark.row["kind"] == "spoiled"
+    assert "Anna" not in json.dumps([line.row for line in found], default=str)
+
+
+def test_each_change_of_a_void_session_repeats_the_mark() -> None:
+    """The lake may have begun after the session was marked."""
+    assert marks(new=voided(), old=voided()) == ["spoiled"]
+    assert marks(new=voided("wrong_student")) == ["wrong_student"]
+
+
+def test_removing_the_mark_or_the_session_is_told_to_the_lake() -> None:
+    assert marks(new=cohort.session(session_id="s", state="stopped"), old=voided()) == [None]
+    assert marks(erased=voided()) == [None]
+
+
+def test_a_session_that_was_never_void_has_no_mark() -> None:
+    one, other = (cohort.session(session_id="s", state=state) for state in ("running", "completed"))
+    assert marks(new=other, old=one) == []
+
+
+def test_a_mark_of_an_unknown_kind_counts_as_other() -> None:
+    record = cohort.record(new=voided())
+    record["dynamodb"]["NewImage"]["metadata"]["M"]["void"]["M"]["kind"] = {"S": "a dream"}
+    assert [line.row["kind"] for line in lines(record) if line.table == records.VOIDS] == ["other"]
 
 
 # --- what a line holds
