@@ -1,4 +1,5 @@
 # make run   everything from nothing, at http://127.0.0.1:$(PORT)/ ; Ctrl-C ends it, data stay in var/
+# make dev   the same, but code and templates reload when they change, and errors show their stack
 # make test  all that CI runs        make check  the fast part of it, no engine, no browser
 # make bench  what things cost and how they grow, about 21 minutes      make bench-quick  about 3 minutes
 # make chaos N=10000 SEED=7   so many answers through a bad network: none lost, none twice, none changed
@@ -12,14 +13,17 @@ HOST ?= 127.0.0.1
 BIN := .venv/bin
 PY := $(BIN)/python
 
-.PHONY: run test check chaos bench bench-quick lint engine chromium clean help
+.PHONY: run dev test check chaos bench bench-quick lint engine chromium clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 run: .venv/.runtime engine
 	@$(PY) -m socratic_site.run --host $(HOST) --port $(PORT) --die-with-parent
+
+dev: .venv/.runtime engine
+	@$(PY) -m socratic_site.run --host $(HOST) --port $(PORT) --reload --die-with-parent
 
 # One process more than there are cores: journeys mostly wait.
 test: lint engine chromium

@@ -54,13 +54,20 @@ def web(host: str, port: int) -> Program:
     return Program(name="web", command=[*gunicorn, *shape, *quiet], orphaned=signal.SIGINT)
 
 
-def lasting_programs(host: str, port: int, var: Path) -> list[Program]:
+def reloading_web(host: str, port: int) -> Program:
+    """Django's development server: it reloads changed code and shows errors with their stack."""
+    command = [*MANAGE, "runserver", f"{host}:{port}"]
+    return Program(name="web", command=command, environment={"DEBUG": "1"})
+
+
+def lasting_programs(host: str, port: int, var: Path, *, reload: bool = False) -> list[Program]:
     """All that runs as long as `make run` does; when one ends, everything ends.
 
     The worker alone has the key that signs the audit log.
     """
     key = {"AUDIT_SEAL_KEY": local.kept_secret(var / local.SEAL_KEY, length=60)}
-    return [web(host, port), Program(name="worker", command=[*MANAGE, "run_worker"], environment=key)]
+    pages = reloading_web(host, port) if reload else web(host, port)
+    return [pages, Program(name="worker", command=[*MANAGE, "run_worker"], environment=key)]
 
 
 # Runs once, beside the first pages; when it fails, the next start tries again.
@@ -240,7 +247,7 @@ def settle_demo(supervisor: Supervisor, stamp: Path) -> None:
         print(f"  The demo cohort could not be loaded; see {supervisor.log(DEMO.name)}", flush=True)
 
 
-def supervise(*, host: str, port: int, var: Path) -> NoReturn:
+def supervise(*, host: str, port: int, var: Path, reload: bool = False) -> NoReturn:
     """Returns only by an exception: Stopped when asked to, CannotRun when something fails."""
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/"  # noqa: S104 - compared, not bound
     logs, stamp = var / "log", var / "demo-loaded"
@@ -256,7 +263,7 @@ def supervise(*, host: str, port: int, var: Path) -> NoReturn:
     try:
         engine.start()
         prepare(supervisor)
-        for program in lasting_programs(host, port, var):
+        for program in lasting_programs(host, port, var, reload=reload):
             supervisor.start(program)
         wait_until_ready(supervisor, url)
         write_local_env(engine, var=var, url=url)
@@ -299,6 +306,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--reload", action="store_true", help="`make dev`: take up changed code and templates"
+    )
     parser.add_argument("--die-with-parent", action="store_true", help="end when `make` itself is killed")
     return parser.parse_args()
 
@@ -312,7 +322,7 @@ def main() -> int:
     try:
         with only_one(var):
             require_free_port(options.host, options.port)
-            supervise(host=options.host, port=options.port, var=var)
+            supervise(host=options.host, port=options.port, var=var, reload=options.reload)
     except Stopped:
         print("\n  Stopped; the data stay.", flush=True)
         return 0

@@ -302,6 +302,17 @@ def test_the_secret_key_is_made_once_and_kept(some_engine: Engine, tmp_path: Pat
     assert len(first) == 60
 
 
+def test_only_the_reloading_server_shows_stacks_and_only_the_worker_has_the_seal_key(tmp_path: Path) -> None:
+    (serving, worker), (reloading, same) = (
+        run.lasting_programs("127.0.0.1", 8000, tmp_path, reload=reload) for reload in (False, True)
+    )
+    assert (serving.environment, reloading.environment) == ({}, {"DEBUG": "1"})
+    assert "runserver" in reloading.command
+    assert "gunicorn" in serving.command
+    assert worker == same
+    assert worker.environment.keys() == {"AUDIT_SEAL_KEY"}
+
+
 def test_a_program_that_ends_by_itself_ends_the_run_with_its_last_words(tmp_path: Path) -> None:
     supervisor = run.Supervisor(environment=dict(os.environ), logs=tmp_path)
     supervisor.start(run.Program(name="web", command=[sys.executable, "-c", "raise SystemExit('no port')"]))
