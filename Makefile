@@ -50,6 +50,8 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/typos
+	$(PY) -m tests.support.dead_code
 
 # Debian without python3-venv cannot put pip into a new environment: the machine's own pip does it then.
 .venv/pyvenv.cfg:

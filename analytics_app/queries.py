@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
 from pynamodb.pagination import ResultIterator
@@ -210,21 +209,12 @@ def interventions_of_type(
     kind: str, span: Span = ALWAYS, *, newest_first: bool = False
 ) -> Listing[Intervention]:
     """Pattern 5, by GSI4: whole interventions of a type; sessions share the index and are left out."""
-    return _of_type(Intervention, kind, span, newest_first)
-
-
-def sessions_of_type(kind: str, span: Span = ALWAYS, *, newest_first: bool = False) -> Listing[Session]:
-    """The other half of GSI4."""
-    return _of_type(Session, kind, span, newest_first)
-
-
-def _of_type(model: type[_I], kind: str, span: Span, newest_first: bool) -> Listing[_I]:
     return Listing(
-        model,
+        Intervention,
         lambda **paging: Item.by_type.query(
             keys.intervention_type(kind),
             _within(Item.GSI4SK, span),
-            filter_condition=Item.entity_type == model,
+            filter_condition=Item.entity_type == Intervention,
             **paging,
         ),
         newest_first,
@@ -273,11 +263,6 @@ def months_of_all_conditions(months: Months = ALL_MONTHS) -> list[Month]:
     return [aggregates.compact_month_of(item) for item in ours if aggregates.is_current(item)]
 
 
-def figures_by_condition(months: Months = ALL_MONTHS) -> dict[keys.Condition, Figures]:
-    """All 24 conditions over a range of months; without medians, which need `condition_figures`."""
-    return by_condition(months_of_all_conditions(months))
-
-
 def by_condition(read: Iterable[Month]) -> dict[keys.Condition, Figures]:
     grouped: dict[str, list[Month]] = {condition.code: [] for condition in keys.CONDITIONS}
     for month in read:
@@ -291,14 +276,6 @@ def grouped(read: Iterable[Month], name: str) -> dict[str, Figures]:
     for month in read:
         groups[getattr(keys.Condition.from_code(month.code), name)].append(month)
     return {value: merge(found) for value, found in groups.items()}
-
-
-def figures_by_month(months: Months = ALL_MONTHS) -> dict[str, Figures]:
-    """All conditions together, by month."""
-    groups: dict[str, list[Month]] = {}
-    for month in months_of_all_conditions(months):
-        groups.setdefault(month.month, []).append(month)
-    return {text: merge(found) for text, found in groups.items()}
 
 
 def condition_figures(condition: keys.Condition, months: Months = ALL_MONTHS) -> Figures:
@@ -324,12 +301,6 @@ class Day:
     ended_early: Mapping[str, int]
     gains: Mapping[str, int]
     gain_units: Mapping[str, int]
-
-    @property
-    def mean_gain(self) -> float | None:
-        """Percentage points, over the sessions started that day whose gain is known."""
-        n = sum(self.gains.values())
-        return float(Fraction(sum(self.gain_units.values()), n * POINT)) if n else None
 
     @property
     def running(self) -> int:

@@ -93,15 +93,6 @@ def _lost(record: Mapping[str, Any]) -> Contribution | None:
     return item
 
 
-def handle(record: Mapping[str, Any]) -> None:
-    """Bring the statistics in line with what a stream record tells. Handling it again changes nothing.
-
-    Raises the first error after which the record is to come again.
-    """
-    for failure in process([record]):
-        raise failure.error
-
-
 def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 

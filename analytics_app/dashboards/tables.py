@@ -284,12 +284,10 @@ class Tutor:
     fallbacks: dict[str, Any]
     question_usd: float
     grading_usd: float
-    usd_a_session: float | None
 
 
 def tutor(figures: Figures) -> Tutor:
     generated = figures["generated"]
-    money = rows.cost(figures)
     return Tutor(
         figures=Told(figures),
         mean_seconds=figures.mean("latency_ms", "generated", 1000),
@@ -300,7 +298,6 @@ def tutor(figures: Figures) -> Tutor:
         fallbacks=share(figures["fallbacks"], generated + figures["fallbacks"]),
         question_usd=figures["cost_millionths"] / 1e6,
         grading_usd=figures["grading_cost_millionths"] / 1e6,
-        usd_a_session=money / figures.completed if figures.completed else None,
     )
 
 

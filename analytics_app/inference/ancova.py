@@ -87,10 +87,6 @@ class Ancova:
     checks: tuple[checks.Check, ...]
     enough: Literal[True] = field(default=True, init=False)
 
-    @property
-    def residual_mean_square(self) -> float:
-        return self.residual_squares / self.residual_df
-
 
 @dataclass(frozen=True, slots=True)
 class Analysis:

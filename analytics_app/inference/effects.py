@@ -44,21 +44,6 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A difference of two independent means with Welch's t, degrees of freedom, p and interval."""
-
-    n_first: int
-    n_second: int
-    value: float
-    se: float
-    df: float
-    t: float
-    p: float
-    interval: Interval
-    enough: Literal[True] = field(default=True, init=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Effect:
     """A standardised effect. `interval` comes from the noncentral t distribution.
 
@@ -98,21 +83,6 @@ def share_interval(count: int, n: int, *, level: float = LEVEL) -> Share | TooFe
     low = 0.0 if count == 0 else middle - reach  # what rounding leaves at the ends
     high = 1.0 if count == n else middle + reach
     return Share(n, count, share, Interval(low, high, level))
-
-
-def mean_difference(first: Summary, second: Summary, *, level: float = LEVEL) -> Difference | TooFew:
-    """Welch (1947): variances are not taken to be equal; degrees of freedom after Satterthwaite."""
-    gap = _comparable(first, second)
-    if isinstance(gap, TooFew):
-        return gap
-    (m1, v1, n1), (m2, v2, n2) = gap
-    squared = v1 / n1 + v2 / n2
-    df = squared**2 / ((v1 / n1) ** 2 / (n1 - 1) + (v2 / n2) ** 2 / (n2 - 1))
-    se, value = math.sqrt(squared), m2 - m1
-    t = value / se
-    reach = float(special.stdtrit(df, (1 + level) / 2)) * se
-    interval = Interval(value - reach, value + reach, level)
-    return Difference(n1, n2, value, se, df, t, float(2 * special.stdtr(df, -abs(t))), interval)
 
 
 _Moments = tuple[float, float, int]

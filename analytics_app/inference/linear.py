@@ -35,7 +35,6 @@ class Term:
     factors: tuple[str, ...]
     df: int
     sum_of_squares: float
-    mean_square: float
     f: float
     p: float
     eta: Eta
@@ -119,7 +118,6 @@ def _term(fit: Fit, row: Any, names: dict[str, str], label: str, level: float) -
         factors=factors,
         df=df,
         sum_of_squares=squares,
-        mean_square=squares / df,
         f=f,
         p=float(row["PR(>F)"]),
         eta=partial_eta(f, df, fit.residual_df, level=level),

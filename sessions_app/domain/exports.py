@@ -23,7 +23,6 @@ from .models.transaction import Refused, Transaction
 SILENCE = timedelta(minutes=2)
 """A claim without a sign of life for this long belongs to a worker that is no more."""
 MOST_TRIES = 3
-ENDED = ("done", "expired", "destroyed")
 
 
 class NotAllowed(Exception):

@@ -19,7 +19,6 @@ Kind = Literal["self", "harm", "stop"]
 SELF: Final[Kind] = "self"
 HARM: Final[Kind] = "harm"
 STOP: Final[Kind] = "stop"
-URGENT: Final = (SELF, HARM)
 
 PIECE, OVERLAP = 4_000, 200
 """Characters that are read at once; `folded` reads no more than 6,000."""

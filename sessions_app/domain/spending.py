@@ -96,14 +96,6 @@ def _give_back(counters: list[Spending], amount: int, now: datetime) -> None:
             log.warning("a spending counter was not settled: %s", type(fault).__name__)
 
 
-def spent_usd(scope: Scope, name: str) -> float:
-    try:
-        counter = Spending.get(keys.spending(scope, name), keys.TOTAL, consistent_read=True)
-    except Spending.DoesNotExist:
-        return 0.0
-    return float(counter.microdollars) / MICRO
-
-
 @dataclass(frozen=True, slots=True)
 class ToldHealth:
     """Lets staff see on the board that the model does not answer."""

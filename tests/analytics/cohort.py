@@ -6,6 +6,9 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from analytics_app import queries, stream
+from analytics_app.figures import Figures
+from analytics_app.queries import Months
 from sessions_app.domain import keys
 from sessions_app.domain.models import (
     Assessment,
@@ -275,3 +278,14 @@ def record(
         change["OldImage"] = (old or erased).serialize()  # type: ignore[union-attr]
     name = "REMOVE" if new is None else ("MODIFY" if old is not None else "INSERT")
     return {"eventName": name, "eventID": str(sequence), "dynamodb": change}
+
+
+def figures_by_condition(months: Months = queries.ALL_MONTHS) -> dict[keys.Condition, Figures]:
+    """All 24 conditions over a range of months, as the dashboards read them."""
+    return queries.by_condition(queries.months_of_all_conditions(months))
+
+
+def handle(record: Any) -> None:
+    """What the worker does with one record of the stream; raises what it could not do."""
+    for failure in stream.process([record]):
+        raise failure.error

@@ -24,12 +24,11 @@ from sessions_app.domain import (
     keys,
     making,
     running,
-    spending,
     withdrawal,
 )
 from sessions_app.domain.models import ErasureTask, Item, Student, Tombstone
 from sessions_app.domain.run import DifferentAnswer, Run
-from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant, enrol, new_id, start_in
+from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant, enrol, new_id, spent_usd, start_in
 from tests.journeys.cast import signed_in
 
 CODE = "L4-I3-D"
@@ -210,7 +209,7 @@ def test_nothing_is_left_of_a_session_in_any_state(
     assert holders(*needles) == {"audit_entry", "tombstone"}
     assert holders(SECRET, "Zora") == set()
     for counter in (("student", student.student_id), ("session", run.id)):
-        assert spending.spent_usd(*counter) == 0  # type: ignore[arg-type]
+        assert spent_usd(*counter) == 0
     tombstone = Tombstone.of_student(student.student_id)
     assert tombstone is not None
     assert tombstone.proved_at is not None

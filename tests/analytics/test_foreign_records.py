@@ -17,7 +17,7 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from django.core.management import CommandError, call_command
 
-from analytics_app import queries, stream
+from analytics_app import stream
 from analytics_app.export import bundle
 from analytics_app.export.choice import Choice
 from analytics_app.export.codes import Coder
@@ -26,6 +26,7 @@ from analytics_app.lake.writing import Lake
 from analytics_app.management.commands import run_worker
 from sessions_app.domain import dead_letters, keys
 from sessions_app.domain.models import Contribution
+from tests.analytics import cohort
 
 FOREIGN = Path(__file__).parents[1] / "foreign" / "items.json"
 NAMED = {"interval75", "space_id", "no_timeline"}
@@ -91,7 +92,7 @@ def test_every_kind_is_counted_or_named_and_the_worker_goes_on(table: str) -> No
     follow(table)
     assert counted().keys() == KINDS.keys() - NAMED
     assert named().keys() == NAMED
-    figures = queries.figures_by_condition().values()
+    figures = cohort.figures_by_condition().values()
     assert sum(found.sessions for found in figures) == len(KINDS) - len(NAMED)
     # all but the running one are completed; all of these have a final score but the one beyond the scale
     assert sum(found.completed for found in figures) == len(KINDS) - len(NAMED) - 1

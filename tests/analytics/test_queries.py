@@ -109,9 +109,8 @@ PATTERNS: list[tuple[Any, str, int, str]] = [
         4,
         "INTERVENTION#dynamic",
     ),
-    (lambda span, **o: queries.sessions_of_type("dynamic", span, **o), "session", 4, "INTERVENTION#dynamic"),
 ]
-NAMES = ["condition", "student", "location", "interventions", "type"]
+NAMES = ["condition", "student", "location", "interventions"]
 
 
 @pytest.mark.parametrize("span", SPANS)
@@ -265,7 +264,7 @@ def completed(counted: list[Raw], big: tuple[str, list[Raw]]) -> list[Raw]:
 def test_all_conditions_at_once_equal_each_alone_and_the_scan(
     completed: list[Raw], counted: list[Raw]
 ) -> None:
-    figures = queries.figures_by_condition()
+    figures = cohort.figures_by_condition()
     assert list(figures) == list(keys.CONDITIONS)
     for condition, found in figures.items():
         gains = [row["gain"] for row in completed if row["code"] == condition.code]
@@ -281,9 +280,8 @@ def test_all_conditions_at_once_equal_each_alone_and_the_scan(
 
 
 def test_a_range_of_months_leaves_out_the_others(completed: list[Raw]) -> None:
-    assert queries.figures_by_condition(Months.of("2025-10")) == queries.figures_by_condition()
-    assert not any(f.sessions for f in queries.figures_by_condition(Months("2025-11", "2026-02")).values())
-    assert list(queries.figures_by_month()) == ["2025-10"]
+    assert cohort.figures_by_condition(Months.of("2025-10")) == cohort.figures_by_condition()
+    assert not any(f.sessions for f in cohort.figures_by_condition(Months("2025-11", "2026-02")).values())
 
 
 def test_individual_gains_are_those_of_the_completed_sessions(completed: list[Raw]) -> None:
@@ -374,12 +372,12 @@ def test_the_dashboards_reads_cost_the_same_at_any_number_of_sessions(table: str
     months = [f"2025-{number:02}" for number in range(1, 7)]
     spread_statistics(sessions, months)
     with Cost(table) as cost:
-        found = queries.figures_by_condition()
+        found = cohort.figures_by_condition()
     assert sum(figures.sessions for figures in found.values()) > 0
     assert cost.requests == 1
     assert 1 <= cost.units <= 12
     with Cost(table) as one_month:
-        queries.figures_by_condition(Months.of("2025-03"))
+        cohort.figures_by_condition(Months.of("2025-03"))
     assert one_month.requests == 1
     assert one_month.units <= 2.5
 

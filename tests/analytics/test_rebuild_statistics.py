@@ -148,7 +148,7 @@ def test_a_rebuild_counts_what_no_worker_ever_saw(table: str) -> None:
     for code in ("L1-I1-D", "L2-I3-S", "L4-I2-D"):
         cohort.store(*cohort.whole(code))
     rebuild(condition=None)
-    assert {c.code for c, found in queries.figures_by_condition().items() if found.completed} == {
+    assert {c.code for c, found in cohort.figures_by_condition().items() if found.completed} == {
         "L1-I1-D",
         "L2-I3-S",
         "L4-I2-D",
@@ -241,13 +241,13 @@ def test_statistics_of_an_older_layout_are_rebuilt_by_the_worker(counted: list[l
         contribution.update(actions=[Contribution.layout.remove(), Contribution.sums.set({"sessions": 9})])
     (day,) = list(Item.query(keys.STATISTICS_BY_DAY))
     day.update(actions=[DayCounts.layout.remove()])
-    assert queries.figures_by_condition()[CELL].sessions == 0
+    assert cohort.figures_by_condition()[CELL].sessions == 0
     with pytest.raises(aggregates.Outdated):
         rollups.apply(counted[0][0].session_id, now=cohort.NOON)
     assert "layout" in check()
     run_worker.migrate()
     assert queries.condition_figures(CELL).gain == right
-    assert queries.figures_by_condition()[CELL].sessions == 3
+    assert cohort.figures_by_condition()[CELL].sessions == 3
     assert "no difference" in check()
 
 

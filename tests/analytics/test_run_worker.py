@@ -97,7 +97,7 @@ def test_without_stream_nothing_is_counted(table: str) -> None:
     items = cohort.whole()
     cohort.store(*items)
     call_command("run_worker", once=True, no_stream=True)
-    assert queries.figures_by_condition()[items[0].condition].sessions == 0
+    assert cohort.figures_by_condition()[items[0].condition].sessions == 0
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 from sessions_app.domain import dialogue, ending, keys, late, onboarding, playing, running, starting
 from sessions_app.domain.audit import Actor
 from sessions_app.domain.content import ConsentForm, load
-from sessions_app.domain.models import AuditEntry, AuditReason, Session, Student
+from sessions_app.domain.models import AuditEntry, AuditReason, Item, Session, Spending, Student
 from sessions_app.domain.run import Run
 from sessions_app.domain.tutor import Tutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
@@ -294,3 +294,18 @@ def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(one, range(count)))
+
+
+def consent_events(student_id: str) -> list[Any]:
+    """Every consent event of a student, oldest first."""
+    prefix = Item.SK.startswith(keys.CONSENT_PREFIX)
+    return list(Item.query(keys.student(student_id), prefix, consistent_read=True))
+
+
+def spent_usd(scope: Any, name: str) -> float:
+    """What the counter of a student, a session or a day says."""
+    try:
+        counter = Spending.get(keys.spending(scope, name), keys.TOTAL, consistent_read=True)
+    except Spending.DoesNotExist:
+        return 0.0
+    return float(counter.microdollars) / 1_000_000

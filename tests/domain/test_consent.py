@@ -32,6 +32,7 @@ from tests.domain.cast import (
     Participant,
     agreements,
     at_once,
+    consent_events,
     enrol,
     reason_of,
     start,
@@ -94,7 +95,7 @@ def listed(found: Any) -> list[str]:
 
 
 def actions(student: Student) -> list[str]:
-    return [str(event.action) for event in ConsentEvent.history(student.student_id)]
+    return [str(event.action) for event in consent_events(student.student_id)]
 
 
 def told(student: Student) -> list[str]:
@@ -206,7 +207,7 @@ def test_a_returned_consent_is_told_with_its_reason(table: str, stored: Items) -
     student = enrol()
     review(student, "returned")
     assert listed(DirectoryEntry.in_review("returned")) == [student.student_id]
-    event = ConsentEvent.history(student.student_id)[-1]
+    event = consent_events(student.student_id)[-1]
     assert isinstance(event, ConsentEvent)
     assert (event.kind, event.outcome, event.reason) == (
         "participation",

@@ -14,7 +14,7 @@ from sessions_app.domain.tutor.breaker import Breaker
 from sessions_app.domain.tutor.guarded import GuardedTutor
 from tests.fake_anthropic import FakeAnthropic, retry_after
 
-from .cast import PACKAGE, Participant
+from .cast import PACKAGE, Participant, spent_usd
 
 FAULTS = {
     "a time-out": ("silence", ["timeout"]),
@@ -126,7 +126,7 @@ def test_what_a_question_cost_is_counted_for_student_session_and_day(
         "session": asked.run.id,
         "day": f"{asked.now:%Y-%m-%d}",
     }
-    assert {spending.spent_usd(scope, name) for scope, name in names.items()} == {cost}  # type: ignore[arg-type]
+    assert {spent_usd(scope, name) for scope, name in names.items()} == {cost}
 
 
 def test_when_the_model_stays_down_the_next_student_does_not_wait(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sessions_app.domain import dialogue, grading, keys
-from sessions_app.domain.models import ConsentEvent, DirectoryEntry, GradingTask, Item, Student
+from sessions_app.domain.models import DirectoryEntry, GradingTask, Item, Student
 from sessions_app.domain.run import ConsentNotInForce, Run, SessionClosed
 from sessions_app.domain.starting import StudentNotFound
 from sessions_app.domain.tutor.scripted import ScriptedTutor
@@ -20,6 +20,7 @@ from tests.domain.cast import (
     PACKAGE,
     Participant,
     at_once,
+    consent_events,
     enrol,
     start,
     start_beside,
@@ -53,7 +54,7 @@ def test_the_profile_the_list_and_the_history_tell_it(table: str, stored: Items)
     assert profile.consent_data.permission is not None  # what was given before stays on record
     assert [each.student_code for each in DirectoryEntry.in_state("withdrawn")] == [student.student_code]
     assert list(DirectoryEntry.in_state("complete")) == []
-    last = ConsentEvent.history(student.student_id)[-1]
+    last = consent_events(student.student_id)[-1]
     assert (last.action, last.kind, last.data_kept, last.reason) == (
         "withdrawn",
         "participation",

@@ -14,9 +14,9 @@ from django.test import Client
 
 from sessions_app import study
 from sessions_app.domain import consent
-from sessions_app.domain.models import AuditEntry, ConsentEvent, RenewalDecision, Student, Tombstone
+from sessions_app.domain.models import AuditEntry, RenewalDecision, Student, Tombstone
 from sessions_app.domain.run import Run
-from tests.domain.cast import IRB, NOON, PACKAGE, enrol, start_in, with_new_form
+from tests.domain.cast import IRB, NOON, PACKAGE, consent_events, enrol, start_in, with_new_form
 from tests.journeys.cast import signed_in, withdraw
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def fresh(student: Student) -> Student:
 
 
 def actions(student: Student) -> list[str]:
-    return [str(event.action) for event in ConsentEvent.history(student.student_id)]
+    return [str(event.action) for event in consent_events(student.student_id)]
 
 
 def returned(student: Student) -> None:

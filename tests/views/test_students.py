@@ -14,7 +14,7 @@ from sessions_app import study
 from sessions_app.domain import keys
 from sessions_app.domain.models import ConsentEvent, DirectoryEntry, Student
 from sessions_app.domain.onboarding import forms_needed
-from tests.domain.cast import NOON, PACKAGE, enrol, start_in
+from tests.domain.cast import NOON, PACKAGE, consent_events, enrol, start_in
 from tests.journeys.cast import signed_in, withdraw
 
 pytestmark = pytest.mark.django_db
@@ -193,7 +193,7 @@ def test_a_profile_by_another_writer_is_shown(client: Client) -> None:
     Student.by_id(student.student_id).update(
         actions=[Student.student_code.remove(), bare.state.remove(), bare.permission.remove()]
     )
-    for event in ConsentEvent.history(student.student_id):
+    for event in consent_events(student.student_id):
         event.delete()
     page = text(client.get(f"/students/{student.student_id}/"))  # type: ignore[arg-type]
     assert "A student without a code" in page

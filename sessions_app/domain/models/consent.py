@@ -65,15 +65,6 @@ class ConsentEvent(Item, discriminator="consent_event"):
         )
 
     @classmethod
-    def history(cls, student_id: str) -> list[Item]:
-        """Every event of a student, oldest first."""
-        return list(
-            Item.query(
-                keys.student(student_id), Item.SK.startswith(keys.CONSENT_PREFIX), consistent_read=True
-            )
-        )
-
-    @classmethod
     def students_of_form(cls, sha256: str, most: int) -> int:
         """How many students ever agreed to this text, among its first `most` agreements."""
         found = Item.by_type.query(keys.form(sha256), limit=most, page_size=most)

@@ -7,10 +7,7 @@ index of whole interventions.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any, ClassVar
-
-from pynamodb.pagination import ResultIterator
 
 from .. import keys
 from .base import (
@@ -176,19 +173,6 @@ class Intervention(Item, discriminator="intervention"):
     @property
     def is_whole(self) -> bool:
         return self.answered == QUESTIONS
-
-    @classmethod
-    def of_type_between(
-        cls, kind: str, start: datetime, end: datetime, **paging: Any
-    ) -> ResultIterator[Item]:
-        """Access pattern 5: whole interventions of a type with start <= time < end."""
-        last = end - timedelta(seconds=1)  # BETWEEN is closed, and stored times are whole seconds
-        return Item.by_type.query(
-            keys.intervention_type(kind),
-            Item.GSI4SK.between(keys.stamp(start), keys.stamp(last)),
-            filter_condition=Item.entity_type == Intervention,
-            **paging,
-        )
 
     def check(self) -> None:
         name = "socratic_sequence" if self.is_dynamic else "static_questions"

@@ -17,7 +17,7 @@ from sessions_app.domain.tutor.breaker import FAILURES, OUTAGES, REST_SECONDS, W
 from sessions_app.domain.tutor.guarded import GuardedTutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
-from ..cast import at_once
+from ..cast import at_once, spent_usd
 from .samples import question_request
 
 NOON = datetime(2026, 3, 3, 17, 0, tzinfo=UTC)
@@ -207,7 +207,7 @@ def test_of_twenty_calls_at_once_no_more_are_made_than_the_cap_allows(table: str
     guarded = Guarded(spending.Caps(day=0.10), at_most=PRICE)
     ended = at_once(20, lambda n: guarded.ask(Payer(f"student-{n}", f"session-{n}")))
     assert sorted(ended) == ["asked"] * 10 + ["spend_cap_day"] * 10
-    assert spending.spent_usd("day", "2026-03-03") == 0.10
+    assert spent_usd("day", "2026-03-03") == 0.10
 
 
 def test_what_is_counted_is_what_it_cost_and_a_refused_call_costs_nothing(table: str) -> None:
@@ -216,17 +216,17 @@ def test_what_is_counted_is_what_it_cost_and_a_refused_call_costs_nothing(table:
     guarded.down()
     guarded.ask()
     for scope, name in (("student", "student-1"), ("session", "session-1"), ("day", "2026-03-03")):
-        assert spending.spent_usd(scope, name) == PRICE  # type: ignore[arg-type]
+        assert spent_usd(scope, name) == PRICE
     guarded.up()
     assert [guarded.ask(), guarded.ask()] == ["asked", "spend_cap_day"]
-    assert spending.spent_usd("student", "student-1") == 2 * PRICE
+    assert spent_usd("student", "student-1") == 2 * PRICE
 
 
 def test_a_call_that_was_left_behind_counts_with_all_that_it_may_cost(table: str) -> None:
     guarded = Guarded(spending.Caps(day=1))
     guarded.down("timeout")
     guarded.ask()
-    assert spending.spent_usd("day", "2026-03-03") == 0.03
+    assert spent_usd("day", "2026-03-03") == 0.03
 
 
 def test_counters_tell_of_nobody_by_name(table: str, everything: Callable[[], list[Any]]) -> None:
