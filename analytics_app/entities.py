@@ -508,6 +508,19 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         ],
     ),
     Entity(
+        title="Students' allocations",
+        group=WORK,
+        model=models.StudentAllocation,
+        columns=[
+            Column("at", "When", link=True),
+            Column("condition_code", "Condition"),
+            Column("method", "Method"),
+            Column("attempts", "Attempts"),
+        ],
+        sources=[by_student(keys.ALLOCATION_PREFIX)],
+        actions=[STUDENT_PAGE],
+    ),
+    Entity(
         title="Stream checkpoints",
         group=WORK,
         model=models.ShardCheckpoint,

@@ -81,6 +81,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
             "experimental_condition.{location interval_minutes intervention_type condition_code}",
         ),
         ("FRA", CODED, "session_id student_id content_id allocation.method"),
+        ("FRA", CODED, "allocation.{attempt earlier_sessions farthest_stage}"),
         ("FRA", CODED, "timeline.{session_start session_end total_duration_seconds}"),
         ("FRA", CODED, "timeline.{content intervention assessment}_duration_seconds"),
         (
@@ -241,7 +242,14 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     "day_counts": (("RA", NONE, "day started completed ended_early gains gain_units revision layout"),),
     "counted_student": (("RA", NONE, "student_id sessions revision"),),
     # --- work of the site
-    "allocation": (("RA", NONE, "session_id student_id condition_code method reason by at candidates"),),
+    "allocation": (
+        ("RA", NONE, "session_id student_id condition_code method reason by at candidates counts"),
+        ("RA", NONE, "stratum attempt"),
+        ("", NONE, "seed"),  # for whoever repeats a draw from the table itself
+    ),
+    "student_allocation": (
+        ("RA", NONE, "student_id condition_code method session_id at stratum attempts places"),
+    ),
     "allocation_tally": (("RA", NONE, "counts"),),
     "grading_task": (("RA", NONE, "session_id what queued_at attempts not_before last_failure"),),
     "review": (

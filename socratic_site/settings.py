@@ -43,6 +43,14 @@ def envlist(name: str) -> list[str]:
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
 
 
+def envlist_of(name: str, choices: tuple[str, ...]) -> list[str]:
+    """Some of `choices`; the first is always among them."""
+    values = {*envlist(name), choices[0]}
+    if unknown := sorted(values - {*choices}):
+        raise ImproperlyConfigured(f"{name} takes {', '.join(choices)}, not {', '.join(unknown)}")
+    return [choice for choice in choices if choice in values]
+
+
 def envchoice(name: str, choices: tuple[str, ...]) -> str:
     """One of `choices`, of which the first is the default."""
     value = os.environ.get(name, "").strip() or choices[0]
@@ -86,6 +94,7 @@ MINIMUM_AGE = envint("MINIMUM_AGE", 14)
 MAXIMUM_AGE = envint("MAXIMUM_AGE", 18)
 RETENTION_UNTIL = envdate("RETENTION_UNTIL")  # the last day on which the study keeps participants' data
 ABANDON_AFTER_HOURS = envint("ABANDON_AFTER_HOURS", 24)  # 0: never
+ALLOCATION_STRATA = envlist_of("ALLOCATION_STRATA", ("location", "school", "facilitator"))
 ALLOW_OUTSIDE_AGES = envbool("ALLOW_OUTSIDE_AGES", False)
 JOIN_HOURS = envint("JOIN_HOURS", 24)  # for so long a participant's link binds browsers
 EXPORT_UNREVIEWED = envbool("EXPORT_UNREVIEWED", False)  # also what the review board has not looked at yet

@@ -227,6 +227,9 @@ _SESSIONS: tuple[Stored | Made, ...] = (
     *_VERIFIED,
     Stored("session", "allocation.method", "allocation_method"),
     Stored("session", "allocation.reason", "allocation_reason"),
+    Stored("session", "allocation.attempt"),
+    Stored("session", "allocation.earlier_sessions"),
+    Stored("session", "allocation.farthest_stage"),
     Stored("session", "metadata.data_quality_flags"),
     *(
         Made(f"flag_{name}", YES_NO, f"Flag {name.replace('_', ' ')}", _has_flag(name))
@@ -238,6 +241,9 @@ _SESSIONS: tuple[Stored | Made, ...] = (
 _WIDE: tuple[Stored | Made, ...] = (
     *_KEYS,
     *_WHO,
+    Stored("session", "allocation.attempt"),
+    Stored("session", "allocation.earlier_sessions"),
+    Stored("session", "allocation.farthest_stage"),
     Stored("session", "timeline.session_start"),
     Stored("session", "timeline.total_duration_seconds", "total_duration"),
     Stored("session", "completion_status.completed"),

@@ -104,11 +104,12 @@ class Analysis:
 
 
 def eligible(sessions: pd.DataFrame, *, with_flagged: bool = True, with_simulated: bool = True) -> Eligible:
-    """Completed sessions with both scores, the first of each student.
+    """Completed sessions with both scores, one of each student.
 
-    The first is the earliest by start among those that remain after the other exclusions.
+    A student is analyzed as first allocated: the condition of the earliest session, whatever became of it.
+    Of the attempts in this condition the furthest counts, which is the first that has both scores.
     """
-    left = sessions
+    left = sessions.sort_values(["session_start", "session_id"], kind="stable")
     exclusions: list[Exclusion] = []
 
     def leave_out(reason: str, out: Any) -> None:
@@ -120,14 +121,15 @@ def eligible(sessions: pd.DataFrame, *, with_flagged: bool = True, with_simulate
 
     if not with_simulated:
         leave_out("simulated", left["simulated"])
+    allocated = left.groupby("student_id")["condition"].transform("first")
+    leave_out("not in the student's first condition", left["condition"] != allocated)
     leave_out("withdrawn", left["state"] == "withdrawn")
     leave_out("not completed", ~left["completed"].fillna(False))
     leave_out("no baseline score", left["baseline_score"].isna())
     leave_out("no final score", left["final_score"].isna())
     if not with_flagged:
         leave_out("has a data-quality flag", left["flagged"])
-    left = left.sort_values(["session_start", "session_id"], kind="stable")
-    leave_out("a later session of the same student", left.duplicated("student_id"))
+    leave_out("a later attempt of the same student", left.duplicated("student_id"))
     return Eligible(left, len(sessions), tuple(exclusions))
 
 

@@ -258,6 +258,12 @@ def allocation(location_key: str) -> str:
     return f"{ALLOCATION_PREFIX}{location_key}"
 
 
+def tally(stratum: str | None = None) -> str:
+    """Of a location's draws, or of those in a stratum there."""
+    parts = (_part("stratum", part) for part in stratum.split("#")) if stratum else ()
+    return "#".join((TALLY, *parts))
+
+
 def allocation_entry(at: datetime, session_id: str) -> str:
     return f"{stamp(at)}#{_part('session_id', session_id)}"
 

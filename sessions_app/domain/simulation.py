@@ -124,7 +124,6 @@ def admit(cohort: Cohort, index: int) -> Run:
         choose=choose,
         now=begins,
         override=override if cohort.condition else None,
-        simulated=True,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +17,10 @@ from .models import (
     LocationVerification,
     Session,
     Student,
+    StudentAllocation,
     readable,
 )
+from .models.session import STAGES
 from .models.transaction import Busy, Refused, Transaction
 from .run import (
     ConsentNotInForce,
@@ -58,6 +61,41 @@ class Override:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocated:
+    """The condition of a session about to start, and how it came about.
+
+    `held` is the student's allocation at the location, None for a first draw; it is not stored yet where the
+    sessions before were started without one. `tally` is None where the student has a place in the balance.
+    """
+
+    condition: keys.Condition
+    method: str
+    reason: str | None = None
+    by: str | None = None
+    held: StudentAllocation | None = None
+    is_stored: bool = True
+    tally: AllocationTally | None = None
+    stratum: str | None = None
+    candidates: Sequence[keys.Condition] = ()
+    seed: str | None = None
+    earlier: Sequence[Session] = ()
+
+    @property
+    def attempt(self) -> int:
+        return int(self.held.attempts) + 1 if self.held else 1
+
+    @property
+    def balanced_arm(self) -> str:
+        """The arm that the student counts for: that of the first allocation."""
+        return self.held.condition.arm if self.held else self.condition.arm
+
+    @property
+    def is_override(self) -> bool:
+        """Set by a person, now or when the student first started at the location."""
+        return "override" in (self.method, self.held.method if self.held else None)
+
+
 def start(
     *,
     session_id: str,
@@ -66,37 +104,36 @@ def start(
     verified: Verified,
     package: Package,
     by: Actor,
-    choose: Callable[[Sequence[keys.Condition]], keys.Condition],
     now: datetime,
+    choose: assignment.Choose | None = None,
+    strata: Collection[str] = ("location",),
     override: Override | None = None,
-    simulated: bool = False,
 ) -> Run:
-    """Draw the condition and store session, verification, counters and allocation in one transaction.
+    """Allocate the condition and store session, verification, counters and allocation in one transaction.
 
+    A student's first condition at a location is kept: later starts there continue it. The first is drawn
+    with a fresh seed, which the log keeps, or by `choose`. `strata` are of `assignment.STRATA`.
     Called again with the same `session_id` it gives back the session that exists.
     Raises StudentNotFound, ConsentNotInForce, OtherPlace, open_session.AlreadyOpen, Busy.
     """
     if override and override.condition.location != location.key:
         raise OtherPlace(f"{override.condition.code} is not a condition of {location.name}")
     student, earlier = _student_and_sessions(student_id)
-    had = _conditions_given(student, earlier)
     for _ in range(START_TRIES):
         if other := open_session.find(student, earlier):
             return _existing(session_id, other)
-        tally = AllocationTally.at(location.key)
-        condition = (
-            override.condition
-            if override
-            else assignment.draw(location=location.key, counts=tally.counts, had=had, choose=choose)
+        stratum = assignment.stratum(
+            realm=student.realm,
+            factors=strata,
+            school_id=keys.school_id(student.demographics.school or ""),
+            facilitator=by.name,
         )
-        session = _new_session(
-            session_id, student, condition, location, package, by, override, now, simulated, verified
-        )
+        allocated = _allocate(student_id, location.key, earlier, stratum, override, choose, by)
+        session = _new_session(session_id, student, allocated, location, package, by, now, verified)
         verification = _new_verification(session, location, verified, now)
-        entry = _allocation_entry(session, tally, had, by, now)
-        transaction = _starting(session, verification, entry, student)
-        _count(transaction, tally, condition.arm)
-        _note_start(transaction, session, verified, by, now)
+        transaction = _starting(session, verification, student)
+        _store_allocation(transaction, allocated, session, by, now)
+        _note_start(transaction, session, allocated, verified, by, now)
         try:
             transaction.commit()
         except Refused as refused:
@@ -106,7 +143,57 @@ def start(
                 return Run.load(session_id)
             continue  # another session of the student, or the same arm drawn for another student: look again
         return Run(session, verification)
-    raise Busy("many sessions are starting at this place; nothing was stored, try again")
+    raise Busy("many sessions are starting at this location; nothing was stored, try again")
+
+
+def _allocate(
+    student_id: str,
+    location: str,
+    earlier: Sequence[Session],
+    stratum: str,
+    override: Override | None,
+    choose: assignment.Choose | None,
+    by: Actor,
+) -> Allocated:
+    seen = [session for session in earlier if not session.was_of_another_student]
+    stored, tally = StudentAllocation.with_tally(student_id, location, stratum)
+    held = stored or _held_before(student_id, location, seen, stratum)
+    common: dict[str, Any] = {"held": held, "is_stored": stored is not None, "earlier": seen}
+    common["stratum"] = (held.stratum if held else stratum) or None
+    if held is None or not held.places:
+        moved = common["stratum"] != (stratum or None)  # the place is where it was first
+        common["tally"] = AllocationTally.at(location, common["stratum"]) if moved else tally
+    if override:
+        return Allocated(
+            condition=override.condition, method="override", reason=override.reason, by=by.name, **common
+        )
+    if held:
+        return Allocated(condition=held.condition, method="continued", **common)
+    had = {session.condition.arm for session in seen}
+    candidates = assignment.candidates(location=location, counts=tally.counts, had=had)
+    seed = None if choose else assignment.new_seed()
+    condition = (choose or assignment.by_seed(str(seed)))(candidates)
+    return Allocated(condition=condition, method="balanced", candidates=candidates, seed=seed, **common)
+
+
+def _held_before(
+    student_id: str, location: str, seen: Sequence[Session], stratum: str
+) -> StudentAllocation | None:
+    """The allocation of a student whose sessions at the location were started without one being stored."""
+    here = [session for session in seen if session.condition.location == location]
+    if not here:
+        return None
+    first = min(here, key=lambda session: (session.start, session.session_id))
+    return StudentAllocation.new(
+        student_id=student_id,
+        condition=first.condition,
+        method=(first.allocation and first.allocation.method) or "balanced",
+        session_id=first.session_id,
+        at=first.start,
+        stratum=stratum or None,
+        attempts=len(here),
+        places=len([session for session in here if session.allocation and not session.is_void]),
+    )
 
 
 def _existing(session_id: str, other: Session) -> Run:
@@ -129,16 +216,6 @@ def _student_and_sessions(student_id: str) -> tuple[Student, list[Session]]:
     return student, list(readable(items, Session))
 
 
-def _conditions_given(student: Student, earlier: Sequence[Session]) -> set[str]:
-    """The codes of all conditions that the student was ever given."""
-    given = {one.experimental_condition.condition_code for one in earlier if not _was_somebody_else(one)}
-    return given | set(student.metadata.conditions_completed)
-
-
-def _was_somebody_else(session: Session) -> bool:
-    return session.is_void and session.metadata.void.kind == "wrong_student"
-
-
 def _fresh(student_id: str) -> Student:
     """The profile as it is now. Raises ConsentNotInForce where an obstacle came up since it was read."""
     student = Student.by_id(student_id)
@@ -158,16 +235,15 @@ def _just_enrolled(student_id: str) -> Student:
 def _new_session(
     session_id: str,
     student: Student,
-    condition: keys.Condition,
+    allocated: Allocated,
     location: Location,
     package: Package,
     by: Actor,
-    override: Override | None,
     now: datetime,
-    simulated: bool,
     verified: Verified,
 ) -> Session:
-    flags = ["condition_override"] if override else []
+    condition = allocated.condition
+    flags = ["condition_override"] if allocated.is_override else []
     flags += ["location_override"] if verified.method == "manual" else []
     return Session.new(
         session_id=session_id,
@@ -202,16 +278,19 @@ def _new_session(
             "richmond_resident": student.demographics.richmond_resident,
         },
         allocation={
-            "method": "override" if override else "balanced",
-            "reason": override.reason if override else None,
-            "by": by.name if override else None,
+            "method": allocated.method,
+            "reason": allocated.reason,
+            "by": allocated.by,
+            "attempt": allocated.attempt,
+            "earlier_sessions": len(allocated.earlier),
+            "farthest_stage": max((each.stage for each in allocated.earlier), key=STAGES.index, default=None),
         },
         metadata={
             "created_at": now,
             "updated_at": now,
             "version": 1,
             "data_quality_flags": flags,
-            "simulated": simulated or None,
+            "simulated": student.metadata.simulated or None,
         },
     )
 
@@ -243,37 +322,74 @@ def _new_verification(
     )
 
 
-def _allocation_entry(
-    session: Session,
-    tally: AllocationTally,
-    had: set[str],
-    by: Actor,
-    now: datetime,
-) -> AllocationEntry:
-    location = session.experimental_condition.location
-    drawn_from = assignment.candidates(location=location, counts=tally.counts, had=had)
-    return AllocationEntry.new(
+def _store_allocation(
+    transaction: Transaction, allocated: Allocated, session: Session, by: Actor, now: datetime
+) -> None:
+    """The log, the student's allocation, and the place in the balance unless the student has one."""
+    location, held = allocated.condition.location, allocated.held
+    entry = AllocationEntry.new(
         location=location,
         session_id=session.session_id,
         at=now,
         student_id=session.student_id,
-        condition_code=session.experimental_condition.condition_code,
-        method=session.allocation.method,
-        reason=session.allocation.reason,
+        condition_code=allocated.condition.code,
+        method=allocated.method,
+        reason=allocated.reason,
         by=by.name,
-        candidates=[condition.code for condition in drawn_from],
+        candidates=[condition.code for condition in allocated.candidates],
+        counts=dict(allocated.tally.counts) if allocated.tally else None,
+        stratum=allocated.stratum,
+        attempt=allocated.attempt,
+        seed=allocated.seed,
     )
+    transaction.create("allocation", entry)
+    first = held or StudentAllocation.new(
+        student_id=session.student_id,
+        condition=allocated.condition,
+        method=allocated.method,
+        session_id=session.session_id,
+        at=now,
+        stratum=allocated.stratum,
+        attempts=0,
+        places=0,
+    )
+    _count_attempt(transaction, first, is_stored=held is not None and allocated.is_stored)
+    if allocated.tally:
+        _count(transaction, allocated.tally, allocated.balanced_arm)
+
+
+def _count_attempt(transaction: Transaction, first: StudentAllocation, *, is_stored: bool) -> None:
+    attempts, places = int(first.attempts) + 1, int(first.places) + 1
+    if is_stored:
+        actions = [StudentAllocation.attempts.set(attempts), StudentAllocation.places.set(places)]
+        transaction.update("student allocation", first, actions, first.unchanged())
+    else:
+        first.attempts, first.places = attempts, places
+        transaction.create("student allocation", first)
 
 
 def _note_start(
-    transaction: Transaction, session: Session, verified: Verified, by: Actor, now: datetime
+    transaction: Transaction,
+    session: Session,
+    allocated: Allocated,
+    verified: Verified,
+    by: Actor,
+    now: datetime,
 ) -> None:
-    """The reason is that of the override, or else that of vouching for the place."""
-    told = {
-        "condition": session.experimental_condition.condition_code,
-        "allocation": session.allocation.method,
+    """The reason is that of the override, or else that of vouching for the location.
+
+    The log of allocations has the seed; the digest here proves that it was not changed afterward.
+    """
+    details: dict[str, Any] = {
+        "condition": allocated.condition.code,
+        "allocation": allocated.method,
+        "attempt": allocated.attempt,
         "location_method": verified.method,
     }
+    if allocated.candidates:
+        details["candidates"] = ", ".join(condition.code for condition in allocated.candidates)
+    if allocated.seed:
+        details["seed_sha256"] = hashlib.sha256(allocated.seed.encode()).hexdigest()
     audit.note(
         transaction,
         "session.start",
@@ -281,7 +397,7 @@ def _note_start(
         now=now,
         student_id=session.student_id,
         session_id=session.session_id,
-        new=told,
+        new=details,
         reason=session.allocation.reason or verified.override_reason,
     )
 
@@ -289,13 +405,11 @@ def _note_start(
 def _starting(
     session: Session,
     verification: LocationVerification,
-    entry: AllocationEntry,
     student: Student,
 ) -> Transaction:
     transaction = Transaction()
     transaction.create("session", session)
     transaction.create("verification", verification)
-    transaction.create("allocation", entry)
     taking, unheld = open_session.take(transaction, student, session.session_id)
     profile = Student(PK=student.PK, SK=keys.PROFILE)
     metadata: Any = Student.metadata

@@ -17,7 +17,7 @@ from pynamodb.expressions.update import Action
 
 from . import audit, ending, keys
 from .audit import Actor
-from .models import AllocationTally, InvalidField, Session, Student
+from .models import AllocationTally, InvalidField, Session, Student, StudentAllocation
 from .models.session import Void
 from .models.transaction import Busy, Refused, Transaction
 from .run import Run
@@ -74,7 +74,7 @@ def void(run: Run, *, kind: str, reason: str, by: Actor, now: datetime, zone: tz
             actions.append(Session.state.set("stopped"))
         transaction.update("session", session, actions, unchanged)
         _forget_completion(transaction, session, now)
-    _change_tally(transaction, session, -1)
+    _change_places(transaction, session, -1)
     _note(transaction, "session.void", session, by=by, now=now, new={"kind": kind}, reason=mark.reason)
     _commit(transaction)
     return run
@@ -93,7 +93,7 @@ def unvoid(run: Run, *, reason: str, by: Actor, now: datetime, zone: tzinfo) -> 
     transaction = Transaction()
     transaction.update("session", session, *_marking(session, None, now))
     _remember_completion(transaction, session, now)
-    _change_tally(transaction, session, +1)
+    _change_places(transaction, session, +1)
     _note(transaction, "session.unvoid", session, by=by, now=now, old=old, reason=reason.strip())
     _commit(transaction)
     return run
@@ -144,12 +144,30 @@ def _marking(session: Session, mark: Void | None, now: datetime) -> tuple[list[A
 # --- what hangs on it
 
 
-def _change_tally(transaction: Transaction, session: Session, change: int) -> None:
-    """Give the place in the balance back, or take it again. Sessions of other clients never had one."""
+def _change_places(transaction: Transaction, session: Session, change: int) -> None:
+    """One session more or fewer that counts for the student at the location.
+
+    With the last one the student's place in the balance is given back, with the first it is taken again. The
+    arm stays the student's. Sessions of other clients never had a place.
+    """
     allocation: Any = session.allocation
     if allocation is None:
         return
-    tally, arm = AllocationTally.at(session.condition.location), session.condition.arm
+    location = session.condition.location
+    held = StudentAllocation.of(session.student_id, location)
+    if held is None:  # started before the student's allocation was stored: each session had a place
+        _change_tally(transaction, location, None, session.condition.arm, change)
+        return
+    places = max(0, int(held.places) + change)
+    transaction.update("places", held, [StudentAllocation.places.set(places)], held.unchanged())
+    if places == max(0, change):
+        _change_tally(transaction, location, held.stratum, held.condition.arm, change)
+
+
+def _change_tally(
+    transaction: Transaction, location: str, stratum: str | None, arm: str, change: int
+) -> None:
+    tally = AllocationTally.at(location, stratum)
     count: Any = AllocationTally.counts[arm]
     if change > 0 and tally.counts:
         transaction.update("tally", tally, [count.set((count | 0) + change)])

@@ -240,8 +240,8 @@ def _started(
         verified=verified,
         package=study.package(),
         by=actor(request),
-        choose=study.chance.choice,
         now=study.now(),
+        strata=settings.ALLOCATION_STRATA,
         override=override,
     )
 

@@ -196,11 +196,12 @@ def test_filters_narrow_what_is_counted(client: Client) -> None:
 
 
 def test_a_session_of_a_student_again_is_not_analysed(client: Client) -> None:
-    add("L1-I1-D", student_id=STUDENT, start=cohort.NOON)
-    add("L1-I1-S", student_id=STUDENT, start=cohort.NOON + timedelta(hours=1))
+    for hours, code in enumerate(("L1-I1-D", "L1-I1-D", "L1-I1-S")):
+        add(code, student_id=STUDENT, start=cohort.NOON + timedelta(hours=hours))
     told = text(client.get("/dashboards/inference/"))
-    assert "1 of 2 sessions in these months" in told
-    assert "A later session of the same student 1 left out" in told
+    assert "1 of 3 sessions in these months" in told
+    assert "A later attempt of the same student 1 left out" in told
+    assert "Not in the student's first condition 1 left out" in told.replace("&#x27;", "'")
 
 
 def test_pages_carry_nothing_inline(client: Client) -> None:

@@ -118,7 +118,7 @@ def test_marking_twice_and_removing_twice_change_nothing_more(table: str, everyt
 
 
 def test_the_place_in_the_balance_is_given_back_and_taken_again(table: str, stored: Items) -> None:
-    run, other = completed(), start(enrol())
+    run, other = completed(), start_in("L4-I3-S")
     assert counts(stored) == {run.session.condition.arm: 1, other.session.condition.arm: 1}
     void(run)
     assert counts(stored) == {other.session.condition.arm: 1}
@@ -173,22 +173,35 @@ def test_a_void_session_opens_again_neither_by_staff_nor_by_a_late_answer(table:
     assert ending.reopen(Run.load(run.id), by=ADMIN, now=LATER, reason="a test").is_open
 
 
-def test_a_condition_that_another_student_had_counts_as_fresh(table: str) -> None:
+@pytest.mark.parametrize("kind", ["wrong_student", "spoiled"])
+def test_a_void_session_gives_the_place_back_but_never_another_arm(
+    table: str, stored: Items, kind: str
+) -> None:
     student = enrol()
     run = completed(student)
-    offered = list[str]()
+    arm = run.session.condition.arm
+    void(run, kind=kind)
+    assert counts(stored) == {}
+    again = start(student, choose=None)
+    assert again.session.condition == run.session.condition
+    assert counts(stored) == {arm: 1}
+    assert again.session.allocation.attempt == 2
+    seen = (again.session.allocation.earlier_sessions, again.session.allocation.farthest_stage)
+    assert seen == ((0, None) if kind == "wrong_student" else (1, "survey"))
 
-    def choose(candidates: Any) -> Any:
-        offered.extend(condition.code for condition in candidates)
-        return candidates[0]
 
-    void(run, kind="spoiled")
-    ending.stop(start(student, choose=choose), by=FACILITATOR, now=LATER, reason="a test")
-    assert run.session.condition.code not in offered
-    unvoid(run)
-    void(run, kind="wrong_student")
-    start(student, choose=choose)
-    assert run.session.condition.code in offered
+def test_the_place_stays_while_another_session_of_the_student_counts(table: str, stored: Items) -> None:
+    student = enrol()
+    first, second = completed(student), completed(student)
+    arm = first.session.condition.arm
+    assert counts(stored) == {arm: 1}
+    void(first)
+    assert counts(stored) == {arm: 1}
+    void(second)
+    assert counts(stored) == {}
+    unvoid(first)
+    unvoid(second)
+    assert counts(stored) == {arm: 1}
 
 
 # --- who may

@@ -1,6 +1,6 @@
 """The PynamoDB models. All are imported here: a query can only give back classes that it knows."""
 
-from .allocation import AllocationEntry, AllocationTally
+from .allocation import AllocationEntry, AllocationTally, StudentAllocation
 from .assessment import Assessment, AssessmentQuestion
 from .audit import AuditEntry, AuditHead, AuditReason, AuditSeal, Sealer
 from .base import InvalidField, Item, configure, connection, readable
@@ -74,6 +74,7 @@ __all__ = [
     "ShardCheckpoint",
     "Spending",
     "Student",
+    "StudentAllocation",
     "StudySettings",
     "Tombstone",
     "TutorHealth",

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from pynamodb.pagination import ResultIterator
 
 from .. import keys
+from .allocation import METHODS
 from .base import Count, Flag, InvalidField, Item, Map, Number, Seconds, Text, TextList, Timestamp
 from .reading import NAIVE, Report
 
@@ -40,6 +41,8 @@ FLAGS = (
     "clock_skew",
     "void",
 )
+STAGES = ("started", "baseline", "content", "final", "survey")
+"""How far a session got, by the last part that was finished."""
 VOID_KINDS = ("wrong_student", "spoiled", "other")
 
 
@@ -80,11 +83,19 @@ class StudentMetadata(Map):
 
 
 class Allocation(Map):
-    """How the condition was drawn (an addition): by balance, or set by a person with a reason."""
+    """How the session got its condition (an addition): drawn, continued from the student's first session at
+    the location, or set by a person with a reason.
 
-    method = Text(choices=("balanced", "override"))
+    `earlier_sessions` and `farthest_stage` tell what the student had seen when this session started, at any
+    location.
+    """
+
+    method = Text(choices=METHODS)
     reason = Text(null=True, longest=500)
     by = Text(null=True)
+    attempt = Count(null=True)
+    earlier_sessions = Count(null=True)
+    farthest_stage = Text(choices=STAGES, null=True)
 
 
 class Void(Map):
@@ -173,6 +184,22 @@ class Session(Item, discriminator="session"):
     @property
     def is_void(self) -> bool:
         return self.metadata.void is not None
+
+    @property
+    def was_of_another_student(self) -> bool:
+        return self.is_void and self.metadata.void.kind == "wrong_student"
+
+    @property
+    def stage(self) -> str:
+        """How far it got; a part that was skipped or lost does not hide a later one."""
+        status = self.completion_status
+        finished = (
+            (status.post_survey_completed or status.completed, "survey"),
+            (status.final_assessment_completed, "final"),
+            (status.content_completed, "content"),
+            (status.baseline_completed, "baseline"),
+        )
+        return next((stage for done, stage in finished if done), "started")
 
     @classmethod
     def still_open(cls) -> Any:

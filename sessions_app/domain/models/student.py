@@ -154,6 +154,10 @@ class Student(Item, discriminator="student_profile"):
         return list(Item.by_student.query(keys.student(student_id), Item.GSI2SK >= keys.PROFILE))
 
     @property
+    def realm(self) -> str:
+        return "simulated" if self.metadata.simulated else "real"
+
+    @property
     def is_adult(self) -> bool:
         return (self.demographics.age or 0) >= 18  # without an age, a minor
 

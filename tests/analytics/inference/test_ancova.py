@@ -180,17 +180,41 @@ def test_each_exclusion_is_stated_with_its_sessions() -> None:
     assert len(found.sessions) + sum(one.n for one in found.exclusions) == found.considered == 144
 
 
-def test_a_student_counts_once_with_the_first_session() -> None:
+def test_a_student_counts_once_in_the_first_condition() -> None:
     sessions = changed(cohort(), 7, student_id="p00-0")
     found = ancova.eligible(sessions.iloc[::-1])
-    assert [one.session_ids for one in found.exclusions] == [("s01-1",)]
+    assert [(one.reason, one.session_ids) for one in found.exclusions] == [
+        ("not in the student's first condition", ("s01-1",))
+    ]
     assert "s00-0" in set(found.sessions["session_id"])
 
 
-def test_a_session_without_a_score_does_not_take_the_place_of_a_later_one() -> None:
-    sessions = changed(changed(cohort(), 7, student_id="p00-0"), 0, final_score=pd.NA)
-    found = ancova.eligible(sessions)
-    assert "s01-1" in set(found.sessions["session_id"])
+@pytest.mark.parametrize("lost", [{"completed": False, "state": "stopped"}, {"final_score": pd.NA}])
+def test_the_furthest_attempt_in_the_first_condition_counts(lost: dict[str, Any]) -> None:
+    sessions = changed(changed(cohort(), 1, student_id="p00-0"), 0, **lost)
+    assert {"s00-1"} == attempts_of_the_first_student(sessions)
+
+
+def test_of_two_whole_attempts_the_first_counts() -> None:
+    sessions = changed(cohort(), 1, student_id="p00-0")
+    assert {"s00-0"} == attempts_of_the_first_student(sessions)
+    assert [one.reason for one in ancova.eligible(sessions).exclusions] == [
+        "a later attempt of the same student"
+    ]
+
+
+@pytest.mark.parametrize("lost", [{"completed": False, "state": "stopped"}, {"final_score": pd.NA}])
+def test_a_session_in_another_condition_never_stands_in_for_the_first_allocation(
+    lost: dict[str, Any],
+) -> None:
+    """Otherwise whoever stops sessions of one arm would choose who is analyzed in the other."""
+    sessions = changed(changed(cohort(), 7, student_id="p00-0"), 0, **lost)
+    assert attempts_of_the_first_student(sessions) == set()
+
+
+def attempts_of_the_first_student(sessions: pd.DataFrame) -> set[str]:
+    analyzed = ancova.eligible(sessions).sessions
+    return set(analyzed.loc[analyzed["student_id"] == "p00-0", "session_id"])
 
 
 def test_flagged_sessions_stay_unless_asked_otherwise() -> None:
