@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sessions_app.domain.models import Item, Review
+from sessions_app.domain.models import Review
 from sessions_app.domain.models.review import POINTS
+from sessions_app.domain.review import counting
 from sessions_app.transcript import SCORE_WORDS
 
 NEWEST = 200
@@ -34,19 +35,19 @@ class Compared:
 
 
 def compared(kind: str) -> list[Compared]:
-    """By kind of score, from the newest reviews: one query."""
-    reviews = Review.listed(kind, "scored", limit=NEWEST, page_size=NEWEST)
+    """By kind of score, from the newest reviews of sessions that are not void: one query and its batches."""
+    reviews = counting(Review.listed(kind, "scored", limit=NEWEST, page_size=NEWEST))
     return [
         Compared(title, (_agreement("Model and person", rows, 0), _agreement("Two people", rows, 1)))
         for title, rows in scores(reviews).items()
     ]
 
 
-def scores(reviews: Iterable[Item]) -> dict[str, list[Row]]:
+def scores(reviews: Iterable[Review]) -> dict[str, list[Row]]:
     """(model, first person, second person) of every answer that a person scored, by kind of score."""
     found: dict[str, list[Row]] = {}
     for review in reviews:
-        for answer in review.answers if isinstance(review, Review) else ():
+        for answer in review.answers:
             for name, given in (answer.human or {}).items():
                 model, second = (answer.model or {}).get(name), (answer.second or {}).get(name)
                 found.setdefault(name, []).append((model, given, second))

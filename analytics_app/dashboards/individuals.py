@@ -66,7 +66,7 @@ def before_after(listed: Iterable[Scored]) -> list[dict[str, Any]]:
 
 
 def over_sessions(listed: Iterable[Scored]) -> list[dict[str, Any]]:
-    """Rows of the chart of a student's sessions, oldest first."""
+    """Rows of the chart of a student's sessions, oldest first, without those that are void."""
     return [
         {
             "start": keys.stamp(one.session.start),
@@ -75,4 +75,5 @@ def over_sessions(listed: Iterable[Scored]) -> list[dict[str, Any]]:
             "final": one.final,
         }
         for one in sorted(listed, key=lambda one: one.session.start)
+        if not one.session.is_void
     ]

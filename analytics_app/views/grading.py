@@ -25,7 +25,7 @@ from sessions_app import auditing, paging, study
 from sessions_app.access import actor, allow
 from sessions_app.domain import review
 from sessions_app.domain.content import Package
-from sessions_app.domain.models import InvalidField, Item, Review, ReviewedAnswer, readable
+from sessions_app.domain.models import InvalidField, Item, Review, ReviewedAnswer
 from sessions_app.domain.models.transaction import Busy
 from sessions_app.domain.review import Answer, ChangedMeanwhile, Criterion, NothingToScore, NotYours, Place
 from sessions_app.domain.run import ConsentNotInForce
@@ -86,7 +86,7 @@ class Line:
 @never_cache
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
-    """One page of a list: one query."""
+    """One page of a list: one query, and a batch that tells which sessions are void."""
     form = ListFilter(request.GET)
     context: dict[str, Any] = {"form": form, "beyond_first": "cursor" in request.GET}
     if form.is_valid():
@@ -115,7 +115,7 @@ def _listing(*, kind: str, list: str, day: date | None) -> paging.Listing:
 
 def _lines(items: list[Item], list_name: str, by: str) -> Iterator[Line]:
     package = study.package()
-    for item in readable(items, Review):
+    for item in review.counting(items):
         told = (each for each in item.answers if each.question and each.belongs_to(list_name))
         yield from (_line(item, each, list_name, by, package) for each in told)
 

@@ -24,6 +24,7 @@ from .models import (
     HumanScoring,
     Intervention,
     InvalidField,
+    Item,
     Question,
     Review,
     ReviewedAnswer,
@@ -46,7 +47,7 @@ Part = Literal["first", "second", ""]
 
 
 class NothingToScore(LookupError):
-    """There is no such answer, or the model has not scored it yet."""
+    """There is no such answer, its session is void, or the model has not scored it yet."""
 
 
 class NotYours(Exception):
@@ -145,6 +146,8 @@ def load(*, session_id: str, mark: str, question: str, package: Package) -> Answ
         run = Run.of(items)
     except (keys.BadKey, SessionNotFound):
         raise NothingToScore(session_id) from None
+    if run.session.is_void:
+        raise NothingToScore(session_id)
     review = next((item for item in readable(items, Review) if item.what == what), None)
     return _answer(run, review, what, question, package)
 
@@ -472,6 +475,17 @@ class Place:
     question: str
 
 
+def counting(items: Iterable[Item]) -> list[Review]:
+    """The readable reviews among items, without those of void sessions: one batch for every 100 sessions.
+
+    Lists keep the entries of a void session, so that it needs no repair when the mark is removed.
+    """
+    reviews = list(readable(items, Review))
+    sessions = {(review.PK, keys.METADATA) for review in reviews}
+    void = {session.PK for session in Session.batch_get(sessions) if session.is_void} if sessions else set()
+    return [review for review in reviews if review.PK not in void]
+
+
 def waiting(review: Review, list_name: str, by: str) -> list[ReviewedAnswer]:
     """The answers of a review that are in a list and, where they want a score, one of this person."""
     told = [answer for answer in review.answers if answer.belongs_to(list_name)]
@@ -479,17 +493,17 @@ def waiting(review: Review, list_name: str, by: str) -> list[ReviewedAnswer]:
 
 
 def neighbour(answer: Answer, list_name: str, *, by: str, newer: bool) -> Place | None:
-    """The answer before or after this one in a list (newest first) that this person may score: one query."""
+    """The answer before or after this one in a list (newest first) that this person may score."""
     if answer.review is None:
         return None
     here = answer.review.entry
     low, high = (here, keys.after("9")) if newer else ("0", here)
     paging = {"scan_index_forward": newer, "limit": NEIGHBOURS_READ, "page_size": NEIGHBOURS_READ}
     found = Review.between(answer.kind, list_name, low, high, **paging)
-    return next(_around(answer, found, list_name, by, newer), None)
+    return next(_around(answer, counting(found), list_name, by, newer), None)
 
 
-def _around(answer: Answer, found: Iterable[Any], list_name: str, by: str, newer: bool) -> Iterator[Place]:
+def _around(answer: Answer, found: Iterable[Review], list_name: str, by: str, newer: bool) -> Iterator[Place]:
     for review in found:
         order = [told.question for told in review.answers]
         names = [told.question for told in waiting(review, list_name, by)]

@@ -13,10 +13,10 @@ from django.test import Client
 from analytics_app import graders, rollups
 from analytics_app.figures import POINT
 from sessions_app import study
-from sessions_app.domain import grading, keys, review
+from sessions_app.domain import grading, keys, review, voiding
 from sessions_app.domain.models import Contribution, Review, Student
 from sessions_app.domain.run import Run
-from tests.domain.cast import NOON, PACKAGE, Participant
+from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant
 from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -273,14 +273,22 @@ def test_a_list_pages_without_losing_or_repeating(client: Client) -> None:
     assert len(found) == len(set(found)) == 6 * len(runs)
 
 
-def test_a_list_is_one_query_and_an_answer_three(client: Client, requests_made: list[str]) -> None:
-    run = scored()
+def test_a_list_is_a_query_and_a_batch(client: Client, requests_made: list[str]) -> None:
+    scored()
     requests_made.clear()
     client.get("/grading/")
-    assert requests_made == ["Query"]
+    assert requests_made == ["Query", "BatchGetItem"]
+
+
+def test_an_answer_is_three_queries_and_the_batches_of_its_neighbors(
+    client: Client, requests_made: list[str]
+) -> None:
+    run = scored()
     requests_made.clear()
     client.get(address(run))
-    assert requests_made == [*["Query"] * 3, "PutItem"]  # the last is the audit entry
+    *reads, last = requests_made
+    assert last == "PutItem"  # the audit entry
+    assert reads == ["Query", *["Query", "BatchGetItem"] * 2]
 
 
 def test_a_list_is_found_by_day(client: Client) -> None:
@@ -358,7 +366,7 @@ def test_agreement_compares_model_and_person_and_two_people(client: Client, requ
         _reviewed(number, max(points - 0.5, 0), points, points if number % 2 else None)
     requests_made.clear()
     page = text(client.get("/grading/agreement/"))
-    assert requests_made == ["Query", "Query"]
+    assert requests_made == ["Query", "BatchGetItem", "Query"]  # nobody scored a dialogue
     (compared,) = graders.compared("short")
     model, people = compared.between
     assert (model.n, people.n) == (24, 12)
@@ -366,6 +374,42 @@ def test_agreement_compares_model_and_person_and_two_people(client: Client, requ
     assert 0.8 < model.found.kappa.value < 1
     assert model.found.bias.value == pytest.approx(sum(0.5 for n in range(24) if n % 7) / 24)
     assert f"{model.found.kappa.value:.2f}" in page
+
+
+# --- void sessions
+
+
+def voided(run: Run, *, is_void: bool = True) -> None:
+    change = voiding.void if is_void else voiding.unvoid
+    kind = {"kind": "spoiled"} if is_void else {}
+    change(Run.load(run.id), reason="a fire alarm", by=ADMIN, now=NOON, zone=study.zone(), **kind)
+
+
+def test_a_void_session_is_in_no_list_and_takes_no_score_until_the_mark_is_removed(client: Client) -> None:
+    spoiled, other = scored(), scored(at=NOON + timedelta(hours=2))
+    everything = addresses(client)
+    form = filled(client, address(spoiled))
+    voided(spoiled)
+    left = addresses(client)
+    assert left
+    assert left == [each for each in everything if spoiled.id not in each]
+    assert client.get(address(spoiled)).status_code == 404
+    assert client.post(address(spoiled), form).status_code == 404
+    assert spoiled.id not in client.get(address(other)).content.decode()  # nor is it the next answer
+    voided(spoiled, is_void=False)
+    assert addresses(client) == everything
+
+
+def test_agreement_leaves_void_sessions_out(client: Client) -> None:
+    run = scored()
+    client.post(address(run), filled(client, address(run)))
+    (compared,) = graders.compared("short")
+    before = compared.between[0].n
+    voided(run)
+    assert graders.compared("short") == []
+    voided(run, is_void=False)
+    (compared,) = graders.compared("short")
+    assert compared.between[0].n == before == 1
 
 
 # --- who may
