@@ -8,7 +8,9 @@ from django import template
 from django.template import Context
 from django.urls import reverse
 from django.utils import formats
+from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 
 from .. import audit_log, story, study
 from ..domain.models import Item, Session
@@ -110,18 +112,8 @@ def state_words(state: str) -> str:
 
 
 @register.filter
-def state_tone(state: str) -> str:
-    return SESSION_TONES.get(state, "")
-
-
-@register.filter
 def consent_words(state: str | None) -> str:
     return STATE_WORDS.get(state or "", state or "not known")
-
-
-@register.filter
-def consent_tone(state: str | None) -> str:
-    return CONSENT_TONES.get(state or "", "warn")
 
 
 @register.filter
@@ -129,9 +121,31 @@ def review_words(state: str | None) -> str:
     return REVIEW_WORDS.get(state or "awaiting", state or "")
 
 
-@register.filter
-def review_tone(state: str | None) -> str:
-    return REVIEW_TONES.get(state or "awaiting", "")
+@register.simple_tag
+def chip(text: object, tone: str = "") -> SafeString:
+    """A short state, with the sign and color of its tone: ok, warn, bad, info or none."""
+    return format_html('<span class="chip {}">{}</span>', tone, text)
+
+
+@register.simple_tag
+def state_chip(state: str) -> SafeString:
+    return chip(state_words(state), SESSION_TONES.get(state, ""))
+
+
+@register.simple_tag
+def consent_chip(state: str | None, prefix: str = "") -> SafeString:
+    return chip(prefix + consent_words(state), CONSENT_TONES.get(state or "", "warn"))
+
+
+@register.simple_tag
+def review_chip(state: str | None) -> SafeString:
+    return chip(review_words(state), REVIEW_TONES.get(state or "awaiting", ""))
+
+
+@register.simple_tag
+def zone_name() -> str:
+    """The study's time zone, for pages that show local times."""
+    return str(study.zone())
 
 
 @register.filter
