@@ -32,7 +32,7 @@ def whole() -> Run:
 
 
 def text(response: Any) -> str:
-    return unescape(response.content.decode())
+    return " ".join(unescape(response.content.decode()).split())
 
 
 def links(response: Any) -> list[str]:

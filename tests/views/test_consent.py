@@ -31,7 +31,7 @@ def client(table: str) -> Client:
 
 
 def text(response: Any) -> str:
-    return unescape(response.content.decode())
+    return " ".join(unescape(response.content.decode()).split())
 
 
 def codes(response: Any) -> list[str]:

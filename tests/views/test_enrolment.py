@@ -82,7 +82,7 @@ def come_to(client: Client, number: int, steps: Any = STEPS) -> HttpResponse:
 
 
 def text(response: HttpResponse) -> str:
-    return unescape(response.content.decode())
+    return " ".join(unescape(response.content.decode()).split())
 
 
 def title(response: HttpResponse) -> str:

@@ -46,7 +46,7 @@ def bot(table: str, requests_made: list[str]) -> Bot:
 def page(client: Client, url: str) -> str:
     response = client.get(url)
     assert response.status_code == 200, url
-    return str(response.content.decode())
+    return " ".join(response.content.decode().split())
 
 
 def said(bot: Bot, run: Run, step: str, text: str) -> Page:

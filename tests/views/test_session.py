@@ -41,7 +41,7 @@ def stop(run: Run) -> None:
 
 
 def text(response: Any) -> str:
-    return unescape(response.content.decode())
+    return " ".join(unescape(response.content.decode()).split())
 
 
 def ids(response: Any) -> list[str]:

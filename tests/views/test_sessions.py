@@ -25,7 +25,7 @@ def client(table: str) -> Client:
 
 
 def text(response: Any) -> str:
-    return unescape(response.content.decode())
+    return " ".join(unescape(response.content.decode()).split())
 
 
 def ids(response: Any) -> list[str]:
