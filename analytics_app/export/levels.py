@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from sessions_app.domain import location, scores
+from sessions_app.domain.content import SURVEY_FIELDS
 from sessions_app.domain.models import Intervention
 from sessions_app.domain.models.assessment import TYPES
 from sessions_app.domain.models.session import FLAGS
@@ -405,28 +406,11 @@ _SURVEYS = (
     Stored("survey", "survey_metadata.duration_seconds"),
     Stored("survey", "survey_metadata.held_seconds"),
     *(
-        Stored("survey", f"{group}.{name}", form=WORDS if name in words else "")
-        for group, words, names in (
-            ("location_experience", ("location_feedback",), (
-                "location_impact_rating", "location_enhanced_understanding", "location_was_distracting",
-                "would_recommend_location", "location_feedback")),
-            ("intervention_experience", ("preferred_intervention_type", "intervention_feedback"), (
-                "intervention_helpful_rating", "questions_were_engaging", "questions_were_appropriate",
-                "questions_promoted_thinking", "preferred_intervention_type", "intervention_feedback")),
-            ("learning_experience", ("general_feedback",), (
-                "content_difficulty_rating", "content_interest_rating", "pacing_rating",
-                "overall_experience_rating", "would_recommend_experience", "general_feedback")),
-            ("technical_experience", ("technical_feedback",), (
-                "interface_easy_to_use", "audio_quality_rating", "technical_issues_encountered",
-                "technical_feedback")),
-            ("open_ended_responses", ("most_valuable_aspect", "least_valuable_aspect",
-                "suggestions_for_improvement", "additional_comments"), (
-                "most_valuable_aspect", "least_valuable_aspect", "suggestions_for_improvement",
-                "additional_comments")),
-        )
-        for name in names
+        Stored("survey", f"{group}.{name}", form=WORDS if kind in ("text", "choice") else "")
+        for group, fields in SURVEY_FIELDS.items()
+        for name, kind in fields.items()
     ),
-)  # fmt: skip
+)
 
 _STAGES = {
     "baseline": "assessment before", "format": "choice of format", "segment": "segment of the content",
