@@ -5,8 +5,9 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
@@ -102,28 +103,81 @@ def chromium() -> str:
 # --- the real engine
 
 
-@contextmanager
-def leading_engine(folder: Path, *, brief: bool = False) -> Iterator[Engine]:
-    """A DynamoDB Local, its data in memory, to which every client of this process is led."""
-    credentials = Credentials(
+def own_credentials() -> Credentials:
+    """Of this process alone: the key names the database, so processes that share an engine share no data."""
+    return Credentials(
         access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"]
     )
+
+
+@contextmanager
+def pointing_to(engine: Engine) -> Iterator[Engine]:
+    """Every client of this process asks this engine."""
     before = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = engine.endpoint
     try:
-        with engine_for_tests(folder, credentials=credentials, in_memory=True, brief=brief) as running:
-            os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = running.endpoint
-            yield running
-    except EngineError as fault:
-        pytest.fail(str(fault), pytrace=False)
+        yield engine
     finally:
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = before
 
 
+@contextmanager
+def leading_engine(folder: Path) -> Iterator[Engine]:
+    """A DynamoDB Local, its data in memory, to which every client of this process is led."""
+    try:
+        with (
+            engine_for_tests(folder, credentials=own_credentials(), in_memory=True, brief=True) as running,
+            pointing_to(running),
+        ):
+            yield running
+    except EngineError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+class SharedEngine:
+    """One engine for all processes of xdist: a JVM takes more processor time to warm up than most files take.
+
+    It lasts longer than one of a single process, so that its second compiler pays off. Where it cannot start,
+    each test that needs it says so.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config, self.engine = config, ExitStack()
+        self.port: int | None = None
+        config.add_cleanup(self.engine.close)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        if self.port is None:
+            folder = Path(self.engine.enter_context(TemporaryDirectory()))
+            started = engine_for_tests(folder, credentials=own_credentials(), in_memory=True, heap_mb=1024)
+            with suppress(EngineError):
+                self.port = self.engine.enter_context(started).port
+        node.workerinput["engine_port"] = self.port
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SharedEngine(config))
+
+
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One for the whole session."""
-    with leading_engine(tmp_path_factory.mktemp("engine")) as running:
-        yield running
+    folder = tmp_path_factory.mktemp("engine")
+    port = getattr(request.config, "workerinput", {}).get("engine_port")
+    if port is None:
+        with leading_engine(folder) as running:
+            yield running
+    else:
+        shared = Engine(
+            db_path=folder,
+            credentials=own_credentials(),
+            port=port,
+            log=folder / "engine.log",
+            in_memory=True,
+        )
+        with pointing_to(shared):
+            yield shared
 
 
 @pytest.fixture

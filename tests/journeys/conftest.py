@@ -98,7 +98,7 @@ def belong_everywhere(accounts: Path) -> None:
 @pytest.fixture(scope="package")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One for the journeys of a test process: other tests need not carry the stream records of these."""
-    with leading_engine(tmp_path_factory.mktemp("engine"), brief=True) as running:
+    with leading_engine(tmp_path_factory.mktemp("engine")) as running:
         yield running
 
 
