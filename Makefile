@@ -3,6 +3,7 @@
 # make test  all that CI runs        make check  the fast part of it, no engine, no browser
 # make bench  what things cost and how they grow, about 21 minutes      make bench-quick  about 3 minutes
 # make chaos N=10000 SEED=7   so many answers through a bad network: none lost, none twice, none changed
+# make crawl  every address as every role over odd items, about 10 minutes
 PYTHON ?= python3
 PORT ?= 8000
 N ?= 10000
@@ -13,11 +14,11 @@ HOST ?= 127.0.0.1
 BIN := .venv/bin
 PY := $(BIN)/python
 
-.PHONY: run dev test check chaos bench bench-quick lint engine chromium clean help
+.PHONY: run dev test check chaos crawl bench bench-quick lint engine chromium clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 run: .venv/.runtime engine
 	@$(PY) -m socratic_site.run --host $(HOST) --port $(PORT) --die-with-parent
@@ -29,10 +30,14 @@ dev: .venv/.runtime engine
 test: lint engine chromium
 	$(PY) -m pytest -n $$(($$(nproc || echo 2) + 1)) --dist loadfile --no-loadscope-reorder
 
-# What was sent is what the table holds, with N answers in a bad network, as SEED says (CI: 300 answers).
+# What was sent is what the table holds, with N answers in a bad network, as SEED says (CI: 99 answers).
 chaos: .venv/.dev engine chromium
 	CHAOS_ANSWERS=$(N) CHAOS_SEED=$(SEED) CHAOS_TABLETS=$(TABLETS) CHAOS_OFFLINE=$(OFFLINE) \
 	  $(PY) -m pytest -s tests/journeys/test_chaos_chromium.py -k table_holds
+
+# Every address as every role over items of other clients, about ten minutes (CI: each kind of page with each odd item).
+crawl: .venv/.dev
+	CRAWL_EVERY_ADDRESS=1 $(PY) -m pytest -s tests/foreign/test_crawl.py
 
 # Each part is a module in bench/ (see bench/parts.py); goals that are missed are told, and are no failure.
 # The quick one: every part once, in about 3 minutes on 2 quiet cores; most of it is programs that start, pages that

@@ -1,6 +1,9 @@
 """Nothing is lost, whatever the network or the tablet does: what a person sent is what the table holds.
 
-`make chaos N=10000 SEED=7` runs the same with more answers and a longer time offline.
+`make chaos N=10000 SEED=7` runs the same with more answers and a longer time offline. Without it there are
+three sessions, of which the third is dynamic, on three tablets, under the seed (of the first 400) whose plan
+is richest in the rarest fault: each one of the network strikes at least two of their sendings, each mishap of
+a device at least four of their steps.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from sessions_app.domain import models
 from socratic_site.chromium import FLAGS
 from socratic_site.engine import REGION
 from tests.chaos.ledger import KINDS, Difference, answers
+from tests.chaos.person import MISHAPS
+from tests.chaos.proxy import SENDING
 from tests.chaos.storm import Outcome, Storm
 from tests.journeys.cast import started
 from tests.journeys.conftest import Site
@@ -25,8 +30,8 @@ from tests.journeys.test_chromium import items_of
 
 pytestmark = pytest.mark.browser
 
-ANSWERS = int(os.environ.get("CHAOS_ANSWERS", "300"))
-SEED = os.environ.get("CHAOS_SEED", "1")
+ANSWERS = int(os.environ.get("CHAOS_ANSWERS", "99"))
+SEED = os.environ.get("CHAOS_SEED", "64")
 TABLETS = int(os.environ.get("CHAOS_TABLETS", "3"))
 OFFLINE = float(os.environ.get("CHAOS_OFFLINE", "1"))  # seconds
 SLOW = 1.5 if OFFLINE < 15 else 20  # seconds: longer than a page waits for a reply
@@ -78,6 +83,8 @@ def test_what_was_sent_is_what_the_table_holds(storm: Storms, site: Site, dynamo
     assert outcome.broken == [], f"seed {SEED}"
     assert outcome.script_errors == []
     assert sum(len(ledger.sent) for ledger in outcome.ledgers) >= ANSWERS
+    missing = {*SENDING, *MISHAPS} - {*outcome.network, *outcome.devices}
+    assert missing == set(), "these faults never struck: choose another seed, or more answers"
 
 
 def test_a_store_that_lies_is_found_out(
