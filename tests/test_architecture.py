@@ -13,7 +13,7 @@ import pytest
 BASE = Path(__file__).parents[1]
 APPS = ("sessions_app", "analytics_app", "socratic_site")
 HEAVY = ("pandas", "scipy", "statsmodels", "altair", "numpy", "pyarrow")
-PURE = ("keys", "flow", "scoring")
+PURE = ("keys", "flow", "scoring", "survey_fields")
 FORBIDDEN_NAMES = ("services", "selectors", "utils", "helpers", "signals", "repositories")
 
 

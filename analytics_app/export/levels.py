@@ -9,10 +9,10 @@ from functools import cache
 from typing import Any, Final
 
 from sessions_app.domain import location, scores
-from sessions_app.domain.content import SURVEY_FIELDS
 from sessions_app.domain.models import Intervention
 from sessions_app.domain.models.assessment import TYPES
 from sessions_app.domain.models.session import FLAGS
+from sessions_app.domain.survey_fields import SURVEY_FIELDS
 
 from . import columns as c
 from .columns import ID, NUMBER, TEXT, TIME, WHOLE, WORDS, YES_NO, Column, Made, Objects, Stored

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from sessions_app.domain.content import SURVEY_FIELDS, ContentFaults, Package, load
+from sessions_app.domain.content import ContentFaults, Package, load
+from sessions_app.domain.survey_fields import SURVEY_FIELDS
 
 SHIPPED = Path(__file__).parents[2] / "content" / "tredegar-iron-works-v1"
 EXAMPLES = Path(__file__).parents[1] / "examples"
