@@ -26,6 +26,10 @@ FULL: Final = frozenset({"full"})
 CODED: Final = FULL | {"coded"}
 PUBLIC: Final = CODED | {"public"}
 
+SAFEGUARDING: Final = "safeguarding"
+SHARED_FLAGS: Final = tuple(flag for flag in FLAGS if flag != SAFEGUARDING)
+"""That a student wrote of danger is nobody's business outside of the study: no coded export says it."""
+
 DERIVED: Final = "derived"
 COMMON: Final = "item"
 """Of what every item has: keys and type. An entity may say otherwise for its own."""
@@ -65,13 +69,14 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     "renewal_decision": (
         ("IA", NONE, "kind form_version reason decided_by decided_at last_code looked_at marked finished_at"),
     ),
-    "erasure_task": (
-        ("FRIA", NONE, "student_id by asked_at left tries tried_at retry_at last_error"),
+    "erasure_task": (  # the page of open erasures is for the review board and administrators
+        ("IA", NONE, "student_id by asked_at left tries tried_at retry_at last_error"),
         ("A", NONE, "student_code sessions"),
     ),
-    "tombstone": (
-        ("FRIA", NONE, "student_id state by asked_at erased_at sessions items exports proved_at"),
-        ("FRIA", NONE, "sealed_reasons"),
+    "tombstone": (  # all learn that data were erased; a facilitator can finish an erasure of their own
+        ("FRIA", NONE, "student_id state erased_at"),
+        ("FIA", NONE, "by asked_at proved_at"),
+        ("IA", NONE, "sessions items exports sealed_reasons"),
     ),
     # --- sessions
     "session": (
@@ -95,7 +100,8 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
             "completion_status.{baseline content interventions final_assessment post_survey}_completed",
         ),
         ("FRA", CODED, "student_metadata.{age grade richmond_resident prior_knowledge_score}"),
-        ("FRA", CODED, "metadata.{data_quality_flags simulated}"),
+        ("FRA", CODED, "metadata.simulated"),
+        ("FRA", NONE, "metadata.data_quality_flags"),  # exports have `derived.data_quality_flags`
         ("FRA", FULL, "student_code facilitator allocation.reason experimental_condition.location_name"),
         ("FRA", NONE, "state allocation.by pages_cached_at metadata.{created_at updated_at version}"),
         ("FRA", NONE, "metadata.void.{at by kind reason}"),
@@ -208,8 +214,12 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", NONE, "session_id created_at created_by expires_at revoked_at revoked_by"),
         ("A", NONE, "token_sha256"),
     ),
-    "open_call": (("FRA", NONE, "call_id session_id at"),),
-    "call": (("FRA", NONE, "call_id session_id kind text at by answered_at answered_by sign step shown_at"),),
+    "open_call": (("FA", NONE, "call_id session_id at"),),  # for those who answer calls
+    "call": (
+        ("FRA", NONE, "call_id session_id kind text at by answered_at answered_by shown_at"),
+        # whoever opens a session while a safeguarding call waits has to know what to do about it
+        ("FRA", NONE, "sign step"),
+    ),
     # --- statistics
     "condition_statistics": (
         ("RA", NONE, "condition.{location interval intervention}"),
@@ -273,8 +283,9 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
             "duty record_pk record_sk reason first_at last_at tries retry_at dismissed.{by at reason}",
         ),
     ),
-    "worker_heartbeat": (
-        ("RA", NONE, "worker started_at beat_at duties[].{name done_at failing_since error as_of}"),
+    "worker_heartbeat": (  # dashboards say how old their figures are; the rest is for administrators
+        ("RA", NONE, "beat_at duties[].{name failing_since as_of}"),
+        ("A", NONE, "worker started_at duties[].{done_at error}"),
     ),
     "stream_checkpoint": (("A", NONE, "worker shard_id sequence_number finished updated_at"),),
     "study_settings": (("IA", NONE, "values_in_force updated_at"),),
@@ -291,7 +302,9 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     "audit_sealer": (("IA", NONE, "at key_id mac outage_from outage_to"),),
     # --- columns of exports that are computed
     DERIVED: (
-        ("", CODED, f"week age_band distance_band state flag_{{{' '.join(FLAGS)}}}"),
+        ("", CODED, f"week age_band distance_band state flag_{{{' '.join(SHARED_FLAGS)}}}"),
+        ("", CODED, "data_quality_flags"),
+        ("", FULL, f"flag_{SAFEGUARDING}"),
         ("", PUBLIC, "baseline_score final_score learning_gain group_size"),
         ("", CODED, "relative_gain normalized_gain score points_earned"),
         ("", CODED, "model_score human_score second_human_score"),

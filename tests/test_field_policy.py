@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from analytics_app import shown
+from analytics_app.export import levels, profiles
+from analytics_app.lake import tables
 from sessions_app import codebook, field_policy, modelled
 from sessions_app.access import ROLES
 from sessions_app.domain.models import Item, Student
@@ -145,6 +147,40 @@ def test_no_record_shows_parts_of_another_type_than_their_map_or_list() -> None:
     assert "canary" not in str(kept)
     assert kept["sums"]["M"]["n"] == {"N": "1"}
     assert kept["histograms"]["M"]["h"]["M"]["1"] == {"N": "2"}
+
+
+# --- settled one by one
+
+
+@pytest.mark.parametrize(
+    ("entity", "path", "roles"),
+    [
+        ("erasure_task", "last_error", {"irb", "admin"}),
+        ("erasure_task", "by", {"irb", "admin"}),
+        ("tombstone", "state", {"facilitator", "researcher", "irb", "admin"}),
+        ("tombstone", "by", {"facilitator", "irb", "admin"}),
+        ("tombstone", "exports", {"irb", "admin"}),
+        ("open_call", "call_id", {"facilitator", "admin"}),
+        ("call", "sign", {"facilitator", "researcher", "admin"}),
+        ("worker_heartbeat", "duties[].as_of", {"researcher", "admin"}),
+        ("worker_heartbeat", "duties[].error", {"admin"}),
+    ],
+)
+def test_roles_of_what_was_settled_one_by_one(entity: str, path: str, roles: set[str]) -> None:
+    assert field_policy.rule(entity, path).roles == roles
+
+
+def test_no_export_but_a_full_one_says_that_a_student_wrote_of_danger() -> None:
+    session = {"metadata": {"M": {"data_quality_flags": {"L": [{"S": "safeguarding"}, {"S": "resumed"}]}}}}
+    for kind in ("public", "coded"):
+        for level in levels.LEVELS:
+            for column in profiles.columns_of(level, kind):
+                assert column.name != "flag_safeguarding"
+                if column.name == "data_quality_flags":
+                    assert column.of({"session": session}) == "resumed"
+    names = {column.name for column in profiles.columns_of("sessions", "full")}
+    assert {"flag_safeguarding", "data_quality_flags"} <= names
+    assert "flag_safeguarding" not in {column.name for column in tables.schema("sessions")}
 
 
 # --- what the documents say

@@ -13,9 +13,10 @@ from sessions_app.domain.models import Intervention
 from sessions_app.domain.models.assessment import TYPES
 from sessions_app.domain.models.session import FLAGS
 from sessions_app.domain.survey_fields import SURVEY_FIELDS
+from sessions_app.field_policy import SHARED_FLAGS
 
 from . import columns as c
-from .columns import ID, NUMBER, TEXT, TIME, WHOLE, WORDS, YES_NO, Column, Made, Objects, Stored
+from .columns import ID, LIST, NUMBER, TEXT, TIME, WHOLE, WORDS, YES_NO, Column, Made, Objects, Stored
 
 WIDE: Final = "sessions_wide"
 _CONDITION = "experimental_condition"
@@ -62,6 +63,12 @@ def _has_flag(name: str) -> Any:
         return any(flag.get("S") == name for flag in flags.get("L", ()))
 
     return has_flag
+
+
+def _shared_flags(objects: Objects) -> str | None:
+    """Raises Unreadable."""
+    flags = c.read(LIST, c.at(objects.get("session"), ("metadata", "data_quality_flags"))) or ""
+    return ";".join(flag for flag in flags.split(";") if flag in SHARED_FLAGS) or None
 
 
 def _mean(of_intervention: Callable[[Intervention], Fraction | None]) -> Any:
@@ -173,6 +180,13 @@ _GAINS = (
     Made("normalized_gain", NUMBER, "Normalized gain", _gain("normalized", 1),
          note="Missing at a baseline of 100."),
 )  # fmt: skip
+_FLAGS = Made(
+    "data_quality_flags",
+    LIST,
+    "Data-quality flags",
+    _shared_flags,
+    note="Without the flag safeguarding, which full exports have in a column of its own.",
+)
 _VERIFIED: tuple[Stored | Made, ...] = (
     Stored("verification", "verification.method", "verification_method"),
     Stored("verification", "verification.confidence", "verification_confidence"),
@@ -231,7 +245,7 @@ _SESSIONS: tuple[Stored | Made, ...] = (
     Stored("session", "allocation.attempt"),
     Stored("session", "allocation.earlier_sessions"),
     Stored("session", "allocation.farthest_stage"),
-    Stored("session", "metadata.data_quality_flags"),
+    _FLAGS,
     *(
         Made(f"flag_{name}", YES_NO, f"Flag {name.replace('_', ' ')}", _has_flag(name))
         for name in FLAGS
@@ -264,7 +278,7 @@ _WIDE: tuple[Stored | Made, ...] = (
     Stored("survey", "learning_experience.overall_experience_rating"),
     Stored("content", "delivery_preferences.format_chosen"),
     Stored("content", "engagement_metrics.completion_percentage"),
-    Stored("session", "metadata.data_quality_flags"),
+    _FLAGS,
     Stored("session", "metadata.simulated"),
 )  # fmt: skip
 

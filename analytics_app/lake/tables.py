@@ -39,11 +39,12 @@ class Table:
         return c.ROLES[self.role][0]
 
 
+MADE: Final = ("age_band", "state", "data_quality_flags")
 POINTS: Final = ("points_earned", "model_score", "human_score", "second_human_score")
 TABLES: Final[Mapping[str, Table]] = {
     table.name: table
     for table in (
-        Table("sessions", "sessions", "session", made=("age_band", "state", *(f"flag_{f}" for f in FLAGS))),
+        Table("sessions", "sessions", "session", made=(*MADE, *(f"flag_{f}" for f in FLAGS))),
         Table("verifications", "sessions", "verification", made=("distance_band",)),
         Table("deliveries", "sessions", "content"),
         Table("segments", "segments", "content", "segment"),

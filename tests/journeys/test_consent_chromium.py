@@ -77,5 +77,5 @@ def test_the_board_sees_reviews_and_prints_and_a_facilitator_renews(
     expect(field.locator("h1")).to_contain_text("for good?")
     shoot(field, "withdraw-certain")
     field.get_by_role("button", name="Erase everything now").click()
-    expect(field.locator("h1")).to_have_text("This student was erased")
+    expect(field.locator("h1")).to_have_text("This student's data were erased")
     shoot(field, "withdraw-erased")
