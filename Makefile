@@ -21,10 +21,10 @@ help:
 	@sed -n '1,6s/^# //p' Makefile
 
 run: .venv/.runtime engine
-	@$(PY) -m socratic_site.run --host $(HOST) --port $(PORT) --die-with-parent
+	@$(PY) -m socratic_site.local.supervisor --host $(HOST) --port $(PORT) --die-with-parent
 
 dev: .venv/.runtime engine
-	@$(PY) -m socratic_site.run --host $(HOST) --port $(PORT) --reload --die-with-parent
+	@$(PY) -m socratic_site.local.supervisor --host $(HOST) --port $(PORT) --reload --die-with-parent
 
 # One process more than there are cores: journeys mostly wait.
 test: lint engine chromium
@@ -79,7 +79,7 @@ lint: .venv/.dev
 engine: node_modules/.ready
 
 node_modules/.ready: package-lock.json requirements-engine.txt .venv/.runtime
-	$(PY) -m socratic_site.fetch
+	$(PY) -m socratic_site.local.fetch_engine
 	@touch $@
 
 # The browser journeys need Chromium; without it pytest names each one it could not run.

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from socratic_site.local import join_local_run
+from socratic_site.local.files import join_local_run
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import json
 import sys
 from typing import Any
 
-from . import ground, parts, report
+from . import environment, parts, report
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     chosen = [part for part in parts.PARTS if not told.part or part.number in told.part]
     is_kept = not told.quick and len(chosen) == len(parts.PARTS)
     plot = report.PLOT if is_kept else report.QUICK / report.PLOT.name
-    with ground.prepared(quick=told.quick, seed=told.seed, plot=plot) as bench:
+    with environment.prepared(quick=told.quick, seed=told.seed, plot=plot) as bench:
         measured = []
         for part in chosen:
             print(f"{part.number}. {part.title} ...", file=sys.stderr, flush=True)

@@ -15,16 +15,16 @@ from typing import Any, Final
 
 import boto3
 
-from analytics_app import queries
-from analytics_app.figures import MEANS
-from sessions_app.domain import keys
+from analytics_app.statistics import queries
+from analytics_app.statistics.sums import MEANS
 from sessions_app.domain.models import connection
-from socratic_site.engine import REGION
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import REGION
 
-from . import as_written, cost
-from .ground import Bench
+from . import cost, schema_examples
+from .environment import Bench
 from .meter import metered
-from .outcome import Figure, Outcome, Table
+from .results import Figure, Outcome, Table
 from .study import Study
 
 CONDITION: Final = keys.Condition.from_code("L1-I1-D")
@@ -82,14 +82,14 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
         Pair(
             "1 learning gain of a condition",
             lambda: queries.learning_gain(CONDITION),
-            lambda: as_written.learning_gains_by_condition(table, *told),
+            lambda: schema_examples.learning_gains_by_condition(table, *told),
             lambda found: [found.gain.n, found.baseline.mean, found.final.mean, found.gain.mean],
             lambda found: [found["n"], found["avg_baseline"], found["avg_final"], found["avg_absolute_gain"]],
         ),
         Pair(
             "2 static against dynamic",
             queries.compare_intervention_types,
-            lambda: as_written.intervention_quality(table, first, last),
+            lambda: schema_examples.intervention_quality(table, first, last),
             lambda found: [*map(_depth, (found.static, found.dynamic)), found.d_answer_depth],
             lambda found: [
                 found["static"]["avg_answer_depth"],
@@ -100,7 +100,7 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
         Pair(
             "3 the four locations",
             queries.compare_locations,
-            lambda: as_written.location_impact(table),
+            lambda: schema_examples.location_impact(table),
             lambda found: [
                 value
                 for figures in found.values()
@@ -119,7 +119,7 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
         Pair(
             "4 a day at a glance",
             lambda: queries.day_at_a_glance(day),
-            lambda: as_written.dashboard_stats(table, day.isoformat()),
+            lambda: schema_examples.dashboard_stats(table, day.isoformat()),
             lambda found: [found.total_sessions, found.completed_sessions, found.completion_rate or 0],
             lambda found: [found["total_sessions"], found["completed_sessions"], found["completion_rate"]],
         ),

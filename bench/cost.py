@@ -9,15 +9,16 @@ from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
 
-from sessions_app.domain import flow, keys
+from sessions_app.domain import flow
 from sessions_app.domain.models import connection
+from sessions_app.domain.store import keys
 from tests.journeys.bot import Form, Page, answers_to, read
 from tests.journeys.cast import enrolled, signed_in
 
-from .ground import Bench
+from .environment import Bench
+from .lower_bound import Minimum, Snapshot, least, snapshot
 from .meter import Raw, metered
-from .minimum import Minimum, Snapshot, least, snapshot
-from .outcome import Figure, Outcome, Table
+from .results import Figure, Outcome, Table
 from .study import Study
 
 WITHIN, ANSWER_UNITS, PAGE_UNITS = 1.5, 6, 4

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from analytics_app import queries, rollups
-from analytics_app.export import reading
+from analytics_app.export import read
+from analytics_app.statistics import queries, updates
 from sessions_app import study as settings
-from sessions_app.domain import keys
 from sessions_app.domain.models import Item, Session, connection
+from sessions_app.domain.store import keys
 
-from .ground import Bench
-from .outcome import Figure, Outcome, Table
+from .environment import Bench
+from .results import Figure, Outcome, Table
 from .study import Study
 
 GOAL: Final = 1.5
@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Outcome:
 def _paths(bench: Bench, study: Study) -> list[Path]:
     client, table = connection().client, study.table
     ids = [study.ids(place)[0] for place in range(bench.pick(24, 120))]
-    days = reading.range_of(reading.Chosen(), zone=settings.zone())
+    days = read.range_of(read.Chosen(), zone=settings.zone())
     return [
         Path(
             "list: sessions of every condition",
@@ -83,20 +83,20 @@ def _count(client: Any, asked: dict[str, Any]) -> int:
     return sum(len(page["Items"]) for page in client.get_paginator("query").paginate(**asked))
 
 
-def _exported(within: reading.Range) -> int:
-    found = reading.found(within, (), lambda: None)
-    return sum(len(whole.items) + 1 for whole in reading.whole(found, lambda profile, session: None))
+def _exported(within: read.Range) -> int:
+    found = read.found(within, (), lambda: None)
+    return sum(len(whole.items) + 1 for whole in read.whole(found, lambda profile, session: None))
 
 
 def _export_raw(client: Any, study: Study) -> int:
     """Day by day, then each session, and the profiles of 25 students at a time."""
     total = 0
     for number in range((study.last_day - study.first_day).days + 1):
-        asked = _by(study.table, "GSI5", keys.day(study.first_day + number * reading.DAY))
+        asked = _by(study.table, "GSI5", keys.day(study.first_day + number * read.DAY))
         pages = client.get_paginator("query").paginate(**asked)
         found = [item for page in pages for item in page["Items"]]
-        for place in range(0, len(found), reading.CHUNK):
-            chunk = found[place : place + reading.CHUNK]
+        for place in range(0, len(found), read.CHUNK):
+            chunk = found[place : place + read.CHUNK]
             wanted = [{"PK": item["GSI2PK"], "SK": {"S": keys.PROFILE}} for item in chunk]
             answer = client.batch_get_item(RequestItems={study.table: {"Keys": wanted}})
             total += len(answer["Responses"][study.table])
@@ -109,7 +109,7 @@ def _export_raw(client: Any, study: Study) -> int:
 def _put(study: Study, ids: list[str]) -> int:
     with Item.batch_write() as batch:
         for place, _ in enumerate(ids):
-            batch.save(rollups.stored_share(study.share(place), settings.now()))
+            batch.save(updates.stored_share(study.share(place), settings.now()))
     return len(ids)
 
 

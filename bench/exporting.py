@@ -17,8 +17,9 @@ import boto3
 import django
 import pandas as pd  # type: ignore[import-untyped]
 
-from sessions_app.domain import keys, models
-from socratic_site.engine import REGION
+from sessions_app.domain import models
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import REGION
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def _peak() -> float:
 
 def ours(table: str, folder: Path) -> Callable[[], tuple[int, int]]:
     from analytics_app.export import bundle
-    from analytics_app.export.choice import Choice
+    from analytics_app.export.request import Choice
     from sessions_app import study
 
     def export() -> tuple[int, int]:
@@ -59,7 +60,7 @@ def ours(table: str, folder: Path) -> Callable[[], tuple[int, int]]:
 
 def naive(table: str, folder: Path) -> Callable[[], tuple[int, int]]:
     """`export_condition_to_s3` of every condition into one file, following LastEvaluatedKey."""
-    from . import as_written
+    from . import schema_examples
 
     here = boto3.resource("dynamodb", region_name=REGION).Table(table)
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,9 +68,9 @@ def naive(table: str, folder: Path) -> Callable[[], tuple[int, int]]:
     def export() -> tuple[int, int]:
         rows = []
         for cell in keys.CONDITIONS:
-            for session in list(as_written.by_index(here, "GSI1", keys.condition(cell))):
-                items = as_written.whole_session(here, session["session_id"])
-                rows.append(as_written.flatten_session_data(items))
+            for session in list(schema_examples.by_index(here, "GSI1", keys.condition(cell))):
+                items = schema_examples.whole_session(here, session["session_id"])
+                rows.append(schema_examples.flatten_session_data(items))
         frame = pd.DataFrame(rows)
         frame.astype({name: float for name in frame.columns if _is_number(frame[name])}).to_parquet(
             folder / "naive.parquet", engine="pyarrow", compression="snappy"

@@ -15,8 +15,8 @@ from typing import Final
 from scipy import stats  # type: ignore[import-untyped]
 
 from . import plot
-from .ground import Bench
-from .outcome import Figure, Outcome, Table
+from .environment import Bench
+from .results import Figure, Outcome, Table
 
 FLAT: Final = 0.1
 """An exponent below which we call a figure flat: 100 times the sessions, 1.6 times the cost."""

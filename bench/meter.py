@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sessions_app.domain.table import INDEXES
+from sessions_app.domain.store.table import INDEXES
 
 WRITES: Final = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 COUNTED: Final = WRITES | {"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"}

@@ -13,15 +13,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sessions_app.domain import flow, keys
-from sessions_app.domain.run import Run
+from sessions_app.domain import flow
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.journeys import cast
 
 from . import peers
 from .browsing import Browser, Log, Look, heartbeat
-from .crowd import FACILITATOR_EVERY, PROMISE, Facilitator, Student, going_on
-from .ground import Bench
-from .outcome import Figure, Outcome, Table
+from .environment import Bench
+from .load_clients import FACILITATOR_EVERY, PROMISE, Facilitator, Student, going_on
+from .results import Figure, Outcome, Table
 from .site import MODEL_SECONDS, Site, at_once, joined, link_to, signed_in, site
 
 GOAL: Final = 0.2  # seconds, the 95th percentile

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
 
-from .ground import Bench
-from .outcome import Measured, Outcome
+from .environment import Bench
+from .results import Measured, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ PARTS: Final = (
     Part(3, "data_layer", "The data layer against raw botocore"),
     Part(4, "pages", "Pages under load"),
     Part(5, "throughput", "Export and stream worker"),
-    Part(6, "vitals", "Page weight and Core Web Vitals"),
+    Part(6, "web_vitals", "Page weight and Core Web Vitals"),
     Part(7, "growth", "Growth with the number of sessions"),
 )
 

@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from sessions_app.domain.models import Session
-from socratic_site import local, process, run
-from socratic_site.engine import free_port
+from socratic_site.local import child_process, files, supervisor
+from socratic_site.local.dynamodb_local import free_port
 
 from .browsing import Browser, Log
-from .ground import Bench
-from .outcome import Figure, Outcome, Table
+from .environment import Bench
+from .results import Figure, Outcome, Table
 from .site import Site, at_once, folder_of, signed_in
 
 PEER: Final = "dynamodb-admin"
 PEER_VERSION: Final = "5.3.3"
-KEPT: Final = local.BASE / "var" / "bench" / "peers"  # fetched once, beside what git ignores
+KEPT: Final = files.BASE / "var" / "bench" / "peers"  # fetched once, beside what git ignores
 LOCATION: Final = "classroom"
 PATIENCE: Final = 90  # seconds for npm
 PASSES: Final = 4  # browsers at once
@@ -110,18 +110,18 @@ def _admin(bench: Bench, running: Site) -> Iterator[tuple[int, str]]:
         **running.environment,
         "ADMIN_FOLDER": str(folder),
         "ADMIN_PASSWORD": password,
-        "PYTHONPATH": str(local.BASE),
+        "PYTHONPATH": str(files.BASE),
     }
     _fill(folder / "admin.sqlite3")
-    subprocess.run([sys.executable, "-c", ADMIN], env=environment, cwd=local.BASE, check=True)
-    ours = run.web("127.0.0.1", port)
+    subprocess.run([sys.executable, "-c", ADMIN], env=environment, cwd=files.BASE, check=True)
+    ours = supervisor.web("127.0.0.1", port)
     command = [word.replace("socratic_site.wsgi", "bench.admin_site") for word in ours.command]
-    child = process.spawn(command, log=folder / "web.log", environment=environment, cwd=local.BASE)
+    child = child_process.spawn(command, log=folder / "web.log", environment=environment, cwd=files.BASE)
     try:
         _wait(f"http://127.0.0.1:{port}/admin/login/", child, folder / "web.log")
         yield port, password
     finally:
-        process.stop(child)
+        child_process.stop(child)
 
 
 def _fill(file: Path) -> None:
@@ -178,12 +178,12 @@ def _peer(bench: Bench, running: Site) -> Iterator[tuple[int | None, str]]:
     node = shutil.which("node") or "node"
     environment = running.environment | {"DYNAMO_ENDPOINT": running.environment["AWS_ENDPOINT_URL_DYNAMODB"]}
     command = [node, str(program), "--host", "127.0.0.1", "--port", str(port)]
-    child = process.spawn(command, log=log, environment=environment, cwd=bench.folder)
+    child = child_process.spawn(command, log=log, environment=environment, cwd=bench.folder)
     try:
         _wait(f"http://127.0.0.1:{port}/", child, log)
         yield port, ""
     finally:
-        process.stop(child)
+        child_process.stop(child)
 
 
 def _fetched() -> Path:
@@ -222,7 +222,7 @@ def _wait(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise RuntimeError(f"{url} does not answer:\n{process.tail(log)}")
+    raise RuntimeError(f"{url} does not answer:\n{child_process.tail(log)}")
 
 
 # --- figures

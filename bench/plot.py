@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd  # type: ignore[import-untyped]
 import vl_convert
 
-from analytics_app.charts.look import FONT, Look
+from analytics_app.charts.theme import FONT, Look
 
 Series = Mapping[tuple[str, str], Mapping[int, float]]
 

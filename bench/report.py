@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from socratic_site.engine import find_jar, find_java
+from socratic_site.local.dynamodb_local import find_jar, find_java
 
-from .outcome import Cell, Figure, Measured, Table
+from .results import Cell, Figure, Measured, Table
 
 BASE: Final = Path(__file__).parents[1]
 RESULTS: Final = BASE / "bench" / "results.json"

@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sessions_app import staff, study
-from sessions_app.domain.run import Run
-from sessions_app.views import join
-from socratic_site import run
-from socratic_site.engine import engine_for_tests, free_port
+from sessions_app import study
+from sessions_app.access import accounts
+from sessions_app.domain.session.record import Run
+from sessions_app.views.run import participant_links
+from socratic_site.local import supervisor as local_supervisor
+from socratic_site.local.dynamodb_local import engine_for_tests, free_port
 from tests.fake_anthropic import Answer, Body, FakeAnthropic, good
 
 from .browsing import Browser
-from .ground import Bench
+from .environment import Bench
 from .study import Study
 
 MODEL_SECONDS: Final = 8.0
@@ -37,7 +38,7 @@ class Site:
     table: str
     fake: FakeAnthropic
     environment: dict[str, str]
-    supervisor: run.Supervisor
+    supervisor: local_supervisor.Supervisor
 
     @property
     def url(self) -> str:
@@ -66,17 +67,19 @@ def site(bench: Bench, *, rows: int) -> Iterator[Site]:
     ):
         Study.begin(bench, table, whole=True).grow_to(rows)
         url = f"http://127.0.0.1:{port}/"
-        environment = run.environment_of(engine, var=folder / "var", host="127.0.0.1", url=url) | {
+        environment = local_supervisor.environment_of(
+            engine, var=folder / "var", host="127.0.0.1", url=url
+        ) | {
             "SOCRATIC_TABLE": table,
             "SECRET_KEY": settings.SECRET_KEY,
             "ANTHROPIC_BASE_URL": fake.url,
             "ANTHROPIC_API_KEY": "a-key-for-nobody",
         }
-        supervisor = run.Supervisor(environment=environment, logs=folder / "log")
+        supervisor = local_supervisor.Supervisor(environment=environment, logs=folder / "log")
         try:
-            for program in run.lasting_programs("127.0.0.1", port, folder / "var"):
+            for program in local_supervisor.lasting_programs("127.0.0.1", port, folder / "var"):
                 supervisor.start(program)
-            run.wait_until_ready(supervisor, url)
+            local_supervisor.wait_until_ready(supervisor, url)
             yield Site(port, table, fake, environment, supervisor)
             supervisor.raise_if_ended()
         finally:
@@ -101,8 +104,8 @@ def signed_in(port: int, role: str, *, schools: tuple[str, ...] = ()) -> Browser
     """A browser in which a new member of staff has signed in, through the form."""
     from tests.journeys.cast import belong
 
-    name, password = f"{role}-{secrets.token_hex(4)}", staff.new_password()
-    user, _ = staff.ensure_account(username=name, role=role, password=password)
+    name, password = f"{role}-{secrets.token_hex(4)}", accounts.new_password()
+    user, _ = accounts.ensure_account(username=name, role=role, password=password)
     belong(user, *schools)
     browser = Browser(port)
     page = browser.open("/login/")
@@ -117,13 +120,13 @@ def link_to(session: Run) -> str:
     """The address by which a participant's own device does this session."""
     from datetime import timedelta
 
-    from sessions_app.domain import browsers, location
-    from sessions_app.domain.audit import Actor
+    from sessions_app.domain.audit.log import Actor
+    from sessions_app.domain.session import devices, location_check
 
-    token = join.new_token(session.id)
-    browsers.make_link(
+    token = participant_links.new_token(session.id)
+    devices.make_link(
         session,
-        token_sha256=location.token_hash(token),
+        token_sha256=location_check.token_hash(token),
         lifetime=timedelta(hours=12),
         by=Actor("bench", "facilitator"),
         now=study.now(),

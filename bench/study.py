@@ -18,16 +18,19 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any, Final
 
-from analytics_app import aggregates, recount, rollups
-from analytics_app.contributions import Share, contribution
-from analytics_app.figures import Sums
+from analytics_app.statistics import items as statistics_items
+from analytics_app.statistics import rebuild, updates
+from analytics_app.statistics.contributions import Share, contribution
+from analytics_app.statistics.sums import Sums
 from sessions_app import study
-from sessions_app.domain import keys, scores, simulation
+from sessions_app.domain import scores
 from sessions_app.domain.models import Assessment, Intervention, Item, PostSurvey, Session
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.simulation import cohort as simulated_cohort
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
-from .ground import Bench
+from .environment import Bench
 
 Raw = dict[str, Any]
 
@@ -81,16 +84,16 @@ def originals(bench: Bench) -> list[Original]:
 
 def original(seed: int, condition: keys.Condition) -> Original:
     cohort = next(each for each in _cohorts(seed, condition) if each.persona(0).quits_after is None)
-    run = simulation.walk(cohort, 0, simulation.admit(cohort, 0))
+    run = simulated_cohort.walk(cohort, 0, simulated_cohort.admit(cohort, 0))
     profile = Item.get(keys.student(run.session.student_id), keys.PROFILE, consistent_read=True)
     items = [item.serialize() for item in [*Session.whole(run.id), profile]]
     day = keys.stamp(run.session.start)[:10]
     return Original(condition, run.id, str(run.session.student_id), day, items)
 
 
-def _cohorts(seed: int, condition: keys.Condition) -> Iterator[simulation.Cohort]:
+def _cohorts(seed: int, condition: keys.Condition) -> Iterator[simulated_cohort.Cohort]:
     for number in range(100):
-        yield simulation.Cohort(
+        yield simulated_cohort.Cohort(
             size=1,
             seed=seed * 100_000 + keys.CONDITIONS.index(condition) * 100 + number,
             package=study.package(),
@@ -212,14 +215,14 @@ class Study:
         variant = self._variant_of(place)
         items = variant.copy(session_id=session_id, student_id=student_id, day=self._day_of(place))
         if with_contribution:
-            items.append(rollups.stored_share(self.share(place), study.now()).serialize())
+            items.append(updates.stored_share(self.share(place), study.now()).serialize())
         return items
 
     def contributions(self, number: int) -> list[Raw]:
         """Those of the first sessions, as DynamoDB stores them."""
         if len(self.prepared) != number:
             shares = (self.share(place) for place in range(number))
-            self.prepared = [rollups.stored_share(share, study.now()).serialize() for share in shares]
+            self.prepared = [updates.stored_share(share, study.now()).serialize() for share in shares]
         return self.prepared
 
     # --- statistics
@@ -241,10 +244,10 @@ class Study:
             months[place] = months.get(place, Sums()) + times(share.sums, n) + students
             days.setdefault(day, []).extend([share] * n)
         for (cell, month), sums in months.items():
-            yield aggregates.aggregate(cell, month, sums, revision="bench", now=study.now())
-            yield aggregates.compact(cell, month, sums)
+            yield statistics_items.aggregate(cell, month, sums, revision="bench", now=study.now())
+            yield statistics_items.compact(cell, month, sums)
         for day, shares in days.items():
-            yield recount.day_item(day, shares)
+            yield rebuild.day_item(day, shares)
 
 
 def times(sums: Sums, n: int) -> Sums:

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from analytics_app import stream
-from sessions_app.domain import keys
+from analytics_app.streams import dispatch
 from sessions_app.domain.models import Item, Session
-from socratic_site.engine import REGION
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import REGION
 
-from .ground import Bench
-from .outcome import Figure, Outcome, Table
+from .environment import Bench
+from .results import Figure, Outcome, Table
 from .study import Study, original
 
 BASE: Final = Path(__file__).parents[1]
@@ -156,7 +156,7 @@ def _records_of_a_session(bench: Bench) -> tuple[int, int]:
     with bench.table(stream=True) as name:
         original(bench.seed, BUSIEST)
         records = list(_all_records(bench, name))
-    return len(records), sum(1 for record in records if stream.concerns(record))
+    return len(records), sum(1 for record in records if dispatch.concerns(record))
 
 
 def _all_records(bench: Bench, table: str) -> Iterator[dict[str, Any]]:
@@ -172,19 +172,19 @@ def _all_records(bench: Bench, table: str) -> Iterator[dict[str, Any]]:
             iterator = answer.get("NextShardIterator") if answer["Records"] else None
 
 
-def _poller(bench: Bench, table: str) -> stream.Poller:
-    arn = stream.stream_of(bench.plain, table)
-    return stream.Poller(client=stream.connect(region=REGION), arn=arn, worker="bench")
+def _poller(bench: Bench, table: str) -> dispatch.Poller:
+    arn = dispatch.stream_of(bench.plain, table)
+    return dispatch.Poller(client=dispatch.connect(region=REGION), arn=arn, worker="bench")
 
 
-def _drained(poller: stream.Poller) -> tuple[int, float]:
+def _drained(poller: dispatch.Poller) -> tuple[int, float]:
     begun, events = time.perf_counter(), 0
     while found := poller.poll():
         events += found
     return events, time.perf_counter() - begun
 
 
-def _at_pace(poller: stream.Poller, study: Study, pace: float, seconds: int, moving: float) -> list[float]:
+def _at_pace(poller: dispatch.Poller, study: Study, pace: float, seconds: int, moving: float) -> list[float]:
     """Seconds from each change until the worker is past it, while changes come at an even pace."""
     wanted, written, lags = int(pace * seconds), list[float](), list[float]()
     with ThreadPoolExecutor(1) as pool:

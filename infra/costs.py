@@ -79,7 +79,7 @@ def report(units: dict[str, Any]) -> str:
 
 def measure(sessions: int) -> dict[str, Any]:
     """Units, stored bytes and stream records of one session, on average."""
-    from socratic_site.engine import engine_for_tests
+    from socratic_site.local.dynamodb_local import engine_for_tests
 
     with tempfile.TemporaryDirectory() as folder, engine_for_tests(Path(folder)) as engine:
         os.environ |= engine.environment
@@ -98,16 +98,17 @@ def _measured(sessions: int) -> dict[str, Any]:
     from django.core.management import call_command
 
     django.setup()
-    from analytics_app import stream
-    from sessions_app.domain import models, table
+    from analytics_app.streams import dispatch
+    from sessions_app.domain import models
+    from sessions_app.domain.store import table
 
     client = table.connect(region=settings.AWS_REGION)
     table.create(client, name="Measured")
     with metered(models.connection().client, plain=client) as meter:
         call_command("simulate", students=sessions, workers=2)
         students = Counter(meter.used)
-        poller = stream.Poller(
-            client=stream.connect(region=settings.AWS_REGION), arn=stream.stream_of(client, "Measured")
+        poller = dispatch.Poller(
+            client=dispatch.connect(region=settings.AWS_REGION), arn=dispatch.stream_of(client, "Measured")
         )
         records = 0
         while found := poller.poll():

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-ENTRIES = ("analytics_app.stream", "analytics_app.lake.writing")
+ENTRIES = ("analytics_app.streams.dispatch", "analytics_app.lake.write")
 WHOLE = ("sessions_app/domain/models",)
 """Folders that are looked through at run time: the models are found by their modules."""
 NEEDED = ("boto3", "pynamodb")

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from django import shortcuts
 from django.http import HttpRequest, HttpResponse
 
-from . import field_policy
-from .access import is_confined, roles_in_view
+from .access import field_policy
+from .access.roles import is_confined, roles_in_view
 
 Thing = TypeVar("Thing")
 

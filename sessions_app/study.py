@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core import checks
 
-from .domain import consent, content, spending, study_settings
+from .domain import study_settings
+from .domain.consent import decisions as consent_decisions
+from .domain.content import package as content_package
 from .domain.models import Student
-from .domain.onboarding import Ages
-from .domain.tutor import DEFAULT_PRICES, Tutor
-from .domain.tutor.breaker import Breaker
-from .domain.tutor.guarded import GuardedTutor
+from .domain.participants.enrolment import Ages
+from .domain.tutor import DEFAULT_PRICES, Tutor, budget
+from .domain.tutor.circuit_breaker import Breaker
+from .domain.tutor.metered import GuardedTutor
 from .domain.tutor.scripted import ScriptedTutor
 
 chance = random.SystemRandom()
@@ -48,8 +50,8 @@ AUDITED_SETTINGS = (
 
 
 @cache
-def package() -> content.Package:
-    return content.load(settings.CONTENT_PACKAGE)
+def package() -> content_package.Package:
+    return content_package.load(settings.CONTENT_PACKAGE)
 
 
 @cache
@@ -70,15 +72,15 @@ def tutor() -> Tutor:
     return GuardedTutor(
         claude,
         breaker=Breaker(),
-        purse=spending.Purse(caps(), now),
-        health=spending.ToldHealth(now),
+        purse=budget.Purse(caps(), now),
+        health=budget.ToldHealth(now),
         question_at_most=claude.question_at_most,
         judgement_at_most=claude.judgement_at_most,
     )
 
 
-def caps() -> spending.Caps:
-    return spending.Caps(
+def caps() -> budget.Caps:
+    return budget.Caps(
         student=settings.SPEND_CAP_STUDENT, session=settings.SPEND_CAP_SESSION, day=settings.SPEND_CAP_DAY
     )
 
@@ -114,7 +116,7 @@ def check_retention(*, app_configs: Any, **kwargs: Any) -> list[checks.CheckMess
 def may_export(student: Student) -> str | None:
     """Why this student's data stay out of exports: `consent.may_export` under this study's setting."""
     unreviewed: bool = settings.EXPORT_UNREVIEWED
-    return consent.may_export(student, unreviewed=unreviewed)
+    return consent_decisions.may_export(student, unreviewed=unreviewed)
 
 
 def now() -> datetime:

@@ -7,6 +7,6 @@ class SiteConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        from socratic_site import commits
+        from socratic_site.local import commit_wait
 
-        botocore.register_initializer(commits.wait_for_local_commits)
+        botocore.register_initializer(commit_wait.wait_for_local_commits)

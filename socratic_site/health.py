@@ -11,8 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from sessions_app import study
-from sessions_app.access import public, to_confined
-from sessions_app.domain import table, worker_status
+from sessions_app.access.roles import public, to_confined
+from sessions_app.domain.store import table
+from sessions_app.domain.stream_worker import status as worker_status
 
 
 @to_confined

@@ -9,8 +9,8 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from socratic_site.local import BASE, var_directory
-from socratic_site.production import require_safe_settings
+from socratic_site.local.files import BASE, var_directory
+from socratic_site.production_checks import require_safe_settings
 
 
 def envbool(name: str, default: bool) -> bool:
@@ -147,20 +147,23 @@ AUTH_PASSWORD_VALIDATORS = [
         ("NumericPasswordValidator", {}),
     )
 ]
-# Guessing: counted in SQL by name and address, so by all processes together (socratic_site/throttle.py)
-AUTHENTICATION_BACKENDS = ["socratic_site.throttle.Throttle", "django.contrib.auth.backends.ModelBackend"]
+# Failed sign-ins are counted in SQL by name and address, across processes (accounts/login_throttle.py)
+AUTHENTICATION_BACKENDS = [
+    "socratic_site.accounts.login_throttle.Throttle",
+    "django.contrib.auth.backends.ModelBackend",
+]
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = envint("SIGN_IN_TRIES", 5)
 AXES_COOLOFF_TIME = timedelta(minutes=envint("SIGN_IN_WAIT_MINUTES", 15))
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_CALLABLE = "socratic_site.throttle.locked_out"
+AXES_LOCKOUT_CALLABLE = "socratic_site.accounts.login_throttle.locked_out"
 AXES_DISABLE_ACCESS_LOG = True  # the audit log tells of it
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
-# A second factor for researcher, irb and admin (socratic_site/second_factor.py)
+# A second factor for researcher, irb and admin (socratic_site/accounts/second_factor.py)
 REQUIRE_MFA = envbool("REQUIRE_MFA", IN_PRODUCTION)
 OTP_TOTP_ISSUER = "Socratic Benchmarks"
-# Minutes without a sign of life (socratic_site/session_life.py)
+# Minutes without a sign of life (socratic_site/accounts/session_timeout.py)
 IDLE_MINUTES = envint("IDLE_MINUTES", 20)
 IDLE_MINUTES_FACILITATOR = envint("IDLE_MINUTES_FACILITATOR", 60)
 LOGIN_URL = "login"
@@ -171,7 +174,7 @@ SESSION_COOKIE_AGE = 12 * 3600  # seconds: one school day
 
 # --- Django
 INSTALLED_APPS = [
-    "socratic_site.admin_config.StaffAdminConfig",
+    "socratic_site.accounts.admin_config.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -206,12 +209,12 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "sessions_app.access.LimitedRightsMiddleware",
-    "socratic_site.session_life.SessionLifeMiddleware",
-    "sessions_app.confinement.ConfinementMiddleware",
-    "sessions_app.access.StaffLoginMiddleware",
-    "sessions_app.access.RolePolicyMiddleware",
-    "sessions_app.auditing.NotToldMiddleware",
+    "sessions_app.access.roles.LimitedRightsMiddleware",
+    "socratic_site.accounts.session_timeout.SessionLifeMiddleware",
+    "sessions_app.access.session_lock.ConfinementMiddleware",
+    "sessions_app.access.roles.StaffLoginMiddleware",
+    "sessions_app.access.roles.RolePolicyMiddleware",
+    "sessions_app.access.account_audit.NotToldMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "socratic_site.urls"
@@ -226,8 +229,8 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "sessions_app.context.site",
-                "socratic_site.session_life.site",
+                "sessions_app.context_processors.site",
+                "socratic_site.accounts.session_timeout.site",
             ],
         },
     },

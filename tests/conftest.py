@@ -15,10 +15,11 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
-from sessions_app.domain import form_texts, models
-from sessions_app.domain import table as tables
-from socratic_site import chromium as chromiums
-from socratic_site.engine import REGION, Credentials, Engine, EngineError, engine_for_tests
+from sessions_app.domain import models
+from sessions_app.domain.consent import form_texts
+from sessions_app.domain.store import table as tables
+from socratic_site.local.dynamodb_local import REGION, Credentials, Engine, EngineError, engine_for_tests
+from support import chromium as chromiums
 
 CHROMIUM = chromiums.find()
 NO_CHROMIUM = "no Chromium on this machine"

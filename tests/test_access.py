@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import include, path
 
-from sessions_app import access, staff
-from sessions_app.access import ROLES, allow, public, roles_of
+from sessions_app.access import accounts
+from sessions_app.access import roles as access_roles
+from sessions_app.access.roles import ROLES, allow, public, roles_of
 
 
 @allow("facilitator", "admin")
@@ -54,7 +55,7 @@ def small_site(settings: Any) -> None:
 
 
 def signed_in(role: str) -> Client:
-    user, _ = staff.ensure_account(username=f"a-{role}", role=role, password=staff.new_password())
+    user, _ = accounts.ensure_account(username=f"a-{role}", role=role, password=accounts.new_password())
     client = Client()
     client.force_login(user)
     return client
@@ -139,7 +140,7 @@ def test_the_admin_site_opens_to_admins_by_its_own_checks(role: str, status: int
 
 @pytest.mark.django_db
 def test_roles_are_asked_of_the_database_once(django_assert_num_queries: Any) -> None:
-    user, _ = staff.ensure_account(username="someone", role="irb", password=staff.new_password())
+    user, _ = accounts.ensure_account(username="someone", role="irb", password=accounts.new_password())
     with django_assert_num_queries(1):
         assert roles_of(user) == roles_of(user) == {"irb"}
 
@@ -155,15 +156,15 @@ def test_a_policy_names_known_roles(roles: tuple[str, ...]) -> None:
 
 
 def test_the_check_finds_the_route_without_a_policy() -> None:
-    assert list(access.routes_without_policy(urlpatterns)) == ["deep/forgotten/"]
-    assert [message.id for message in access.check_every_route_has_a_policy(app_configs=None)] == [
+    assert list(access_roles.routes_without_policy(urlpatterns)) == ["deep/forgotten/"]
+    assert [message.id for message in access_roles.check_every_route_has_a_policy(app_configs=None)] == [
         "sessions_app.E001"
     ]
 
 
 def test_every_route_of_the_real_site_has_a_policy(settings: Any) -> None:
     settings.ROOT_URLCONF = "socratic_site.urls"
-    assert access.check_every_route_has_a_policy(app_configs=None) == []
+    assert access_roles.check_every_route_has_a_policy(app_configs=None) == []
 
 
 @pytest.mark.django_db
@@ -176,5 +177,5 @@ def test_a_new_staff_account_signs_in_with_the_password_it_was_shown(table: str,
 
 
 def test_the_policy_stays_on_a_view_wrapped_by_a_policy() -> None:
-    assert access.policy_of(running) == {"facilitator", "admin"}
+    assert access_roles.policy_of(running) == {"facilitator", "admin"}
     assert running(RequestFactory().get("/")).content == b"running"

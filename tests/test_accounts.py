@@ -11,8 +11,8 @@ from django.test import Client
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from sessions_app import staff
-from sessions_app.access import roles_of
+from sessions_app.access import accounts
+from sessions_app.access.roles import roles_of
 from tests.domain.cast import reason_of
 from tests.journeys.cast import signed_in, store_away
 from tests.test_signin import PASSWORD, account, entry, told
@@ -24,7 +24,7 @@ USERS = "/admin/auth/user/"
 
 @pytest.fixture
 def boss(table: str) -> Client:
-    staff.ensure_roles()
+    accounts.ensure_roles()
     return signed_in("admin")
 
 
@@ -151,9 +151,9 @@ def test_what_cannot_be_told_is_not_changed(boss: Client) -> None:
 
 def test_a_demo_account_stays_one_whatever_roles_it_gets(boss: Client) -> None:
     user = account()
-    staff.mark_as_demo(user)
+    accounts.mark_as_demo(user)
     change(boss, user, "irb")
-    assert staff.demo_accounts() == ["miriam"]
+    assert accounts.demo_accounts() == ["miriam"]
     assert roles_of(User.objects.get(pk=user.pk)) == {"irb"}
 
 

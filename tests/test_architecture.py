@@ -13,7 +13,7 @@ import pytest
 BASE = Path(__file__).parents[1]
 APPS = ("sessions_app", "analytics_app", "socratic_site")
 HEAVY = ("pandas", "scipy", "statsmodels", "altair", "numpy", "pyarrow")
-PURE = ("keys", "flow", "scoring", "survey_fields")
+PURE = ("store/keys", "flow", "scoring", "survey_fields")
 FORBIDDEN_NAMES = ("services", "selectors", "utils", "helpers", "signals", "repositories")
 
 
@@ -67,10 +67,10 @@ def offences(paths: list[Path], *packages: str) -> list[str]:
 
 
 def test_the_scan_sees_relative_and_inner_imports() -> None:
-    running = imports(BASE / "sessions_app/domain/running.py")
+    running = imports(BASE / "sessions_app/domain/session/assessment.py")
     assert {
-        "sessions_app.domain.keys",
-        "sessions_app.domain.models.transaction",
+        "sessions_app.domain.store.keys",
+        "sessions_app.domain.store.transactions",
         "pynamodb.expressions.update",
     } <= running
     assert "sessions_app.domain.tutor.anthropic" in imports(BASE / "sessions_app/study.py")
@@ -102,11 +102,11 @@ def test_sessions_never_import_analytics() -> None:
 @pytest.mark.parametrize("name", PURE)
 def test_the_pure_modules_import_nothing_of_ours_but_keys(name: str) -> None:
     ours = [module for module in imports(BASE / f"sessions_app/domain/{name}.py") if within(module, *APPS)]
-    assert set(ours) <= {"sessions_app.domain", "sessions_app.domain.keys"}
+    assert set(ours) <= {"sessions_app.domain", "sessions_app.domain.store.keys"}
 
 
 def test_the_keys_import_nothing_of_ours() -> None:
-    assert offences([BASE / "sessions_app/domain/keys.py"], *APPS) == []
+    assert offences([BASE / "sessions_app/domain/store/keys.py"], *APPS) == []
 
 
 def test_the_sdk_is_imported_in_one_place() -> None:
@@ -115,7 +115,7 @@ def test_the_sdk_is_imported_in_one_place() -> None:
 
 
 def test_only_a_web_process_warms_up_its_charts() -> None:
-    users = [named(path) for path in ALL if "analytics_app.warming" in imports(path)]
+    users = [named(path) for path in ALL if "analytics_app.preload" in imports(path)]
     assert users == ["socratic_site/wsgi.py"]
 
 
@@ -161,7 +161,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 def key_parts() -> set[str]:
     """The words before the hash sign in the keys, read out of keys.py itself."""
-    text = (BASE / "sessions_app/domain/keys.py").read_text(encoding="utf-8")
+    text = (BASE / "sessions_app/domain/store/keys.py").read_text(encoding="utf-8")
     return set(re.findall(r'"([A-Z_]+)#', text)) | {"SEAL", "SHARD", "WORKER"}
 
 
@@ -189,7 +189,7 @@ def test_no_key_is_built_outside_of_keys() -> None:
     built = [
         f"{named(path)}:{line} {text!r}"
         for path in ALL
-        if named(path) != "sessions_app/domain/keys.py"
+        if named(path) != "sessions_app/domain/store/keys.py"
         for line, text in literals(path)
         if key.search(text)
     ]
@@ -225,13 +225,15 @@ def test_nothing_writes_past_the_models() -> None:
     """The models of the log refuse every write but the first (tests/domain/test_audit.py)."""
     past = re.compile(r"(put|update|delete)_item|(batch_)?write_item|transact_write_items|execute_statement")
     written = [f"{named(path)} {name}" for path in ALL for _, name, _ in calls(path) if past.match(name)]
-    assert written == ["sessions_app/domain/erasure.py delete_item"]  # it refuses the log, see test_erasure
+    assert written == [
+        "sessions_app/domain/participants/erasure.py delete_item"
+    ]  # it refuses the log, see test_erasure
 
 
 def test_where_the_log_is_known_nothing_is_written_in_batches() -> None:
     """A batch of PynamoDB does not ask the models."""
     knowing = [path for path in ALL if re.search(r"\bAudit(Entry|Seal)\b", path.read_text(encoding="utf-8"))]
-    assert "sessions_app/domain/seals.py" in map(named, knowing)
+    assert "sessions_app/domain/audit/seals.py" in map(named, knowing)
     assert [named(path) for path in knowing for _, name, _ in calls(path) if name == "batch_write"] == []
 
 

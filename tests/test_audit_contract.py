@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sessions_app import audit_log
 from sessions_app.domain.models.audit import ACTIONS
+from sessions_app.presenters import audit_log as audit_words
 
 BASE = Path(__file__).parents[1]
 APPS = ("sessions_app", "analytics_app", "socratic_site")
-DECLARATIONS = {BASE / "sessions_app/domain/models/audit.py", BASE / "sessions_app/audit_log.py"}
+DECLARATIONS = {BASE / "sessions_app/domain/models/audit.py", BASE / "sessions_app/presenters/audit_log.py"}
 WRITES = frozenset({"entry", "failure", "look", "note", "record", "tell", "tell_if_possible"})
 """Functions that take an action first. Tests that call them arrange something, and see nothing."""
 
@@ -71,7 +71,7 @@ def test_every_declared_action_has_a_test_that_sees_it_written(action: str) -> N
 
 
 def test_every_declared_action_is_worded() -> None:
-    assert set(audit_log.WORDS) == set(ACTIONS)
+    assert set(audit_words.WORDS) == set(ACTIONS)
 
 
 def test_an_action_that_nobody_writes_would_be_found() -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from bench import parts, peers, report
 from bench.growth import Fit, fit
+from bench.lower_bound import least, new_bytes
 from bench.meter import charged, metered, size, written
-from bench.minimum import least, new_bytes
-from bench.outcome import Figure, Measured, Outcome, Table
 from bench.parts import Part
+from bench.results import Figure, Measured, Outcome, Table
 from sessions_app.domain import models
 
 PROFILE = {"PK": {"S": "STUDENT#1"}, "SK": {"S": "PROFILE"}, "entity_type": {"S": "student_profile"}}

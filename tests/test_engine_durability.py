@@ -14,9 +14,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sessions_app.domain import table as tables
-from socratic_site import local
-from socratic_site.engine import REGION, Engine, engine_for_tests, kept_credentials
+from sessions_app.domain.store import table as tables
+from socratic_site.local import files
+from socratic_site.local.dynamodb_local import REGION, Engine, engine_for_tests, kept_credentials
 
 pytestmark = pytest.mark.engine
 
@@ -107,7 +107,7 @@ def test_every_acknowledged_write_survives_kill_9(folder: Path) -> None:
 
 
 def test_a_transaction_acknowledged_at_the_last_moment_survives_kill_9(folder: Path) -> None:
-    """The engine alone acknowledges it before the commit; see socratic_site/commits.py."""
+    """The engine alone acknowledges it before the commit; see socratic_site/local/commit_wait.py."""
     keys = [("LAST", f"{part}") for part in range(3)]
     puts = [{"Put": {"TableName": "Kill", "Item": item(*key)}} for key in keys]
     with engine_for_tests(folder) as engine:
@@ -134,7 +134,7 @@ time.sleep(600)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel of Linux ends orphans")
 def test_a_killed_supervisor_leaves_no_engine_behind(tmp_path: Path) -> None:
     supervisor = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, str(tmp_path)], cwd=local.BASE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SUPERVISOR, str(tmp_path)], cwd=files.BASE, stdout=subprocess.PIPE, text=True
     )
     assert supervisor.stdout is not None
     engine = os.pidfd_open(int(supervisor.stdout.readline()))

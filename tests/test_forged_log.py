@@ -20,11 +20,15 @@ from django.core.management import CommandError, call_command
 from moto import mock_aws
 
 from sessions_app import study
-from sessions_app.domain import audit, consent, keys, published_heads, seals, withdrawal
-from sessions_app.domain import erasure as erasing
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit import published_heads, seals
+from sessions_app.domain.audit.seal_keys import BadSealKey, SealKeyMissing, SealKeys
+from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditHead, ConsentEvent, Item, connection
 from sessions_app.domain.models.audit import stored_entries, stored_seals
-from sessions_app.domain.seal_keys import BadSealKey, SealKeyMissing, SealKeys
+from sessions_app.domain.participants import erasure as erasing
+from sessions_app.domain.participants import withdrawal
+from sessions_app.domain.store import keys
 from tests.domain.cast import ADMIN, FACILITATOR, IRB, NOON, enrol
 
 KEY, OTHER_KEY = "k" * 40, "x" * 40
@@ -58,7 +62,7 @@ def log(signing: SealKeys) -> list[Image]:
 def written(count: int, signing: SealKeys | None, *, minutes: int = 0) -> list[Image]:
     for number in range(count):
         at = NOON + timedelta(minutes=minutes, seconds=number)
-        audit.record("consent.review", by=FACILITATOR, now=at, student_id=f"s-{number}")
+        audit_log.record("consent.review", by=FACILITATOR, now=at, student_id=f"s-{number}")
     now = NOON + timedelta(minutes=minutes + 1)
     seals.sweep(DAYS, now=now, signing=signing)
     if signing:
@@ -192,7 +196,7 @@ def test_a_cut_tail_is_told_by_the_head_in_an_exports_manifest(log: list[Image],
 def test_a_back_dated_entry_that_the_sealer_seals_is_named(log: list[Image], signing: SealKeys) -> None:
     for minute in range(6):
         seals.at_work(now=NOON + timedelta(minutes=10 * minute), signing=signing)
-    audit.record("consent.review", by=IRB, now=NOON + timedelta(seconds=30), student_id="s-1")
+    audit_log.record("consent.review", by=IRB, now=NOON + timedelta(seconds=30), student_id="s-1")
     assert seals.sweep(DAYS, now=NOON + timedelta(minutes=51), signing=signing) == 1
     printed = verify()
     assert "sequence 7: sealed 50 minutes after its own time, and the sealer was at work" in printed
@@ -202,7 +206,7 @@ def test_what_was_written_while_the_sealer_was_away_is_late_for_a_reason(
     log: list[Image], signing: SealKeys
 ) -> None:
     seals.at_work(now=NOON + timedelta(minutes=2), signing=signing)
-    audit.record("consent.review", by=IRB, now=NOON + timedelta(minutes=40), student_id="s-1")
+    audit_log.record("consent.review", by=IRB, now=NOON + timedelta(minutes=40), student_id="s-1")
     back = NOON + timedelta(hours=5)
     seals.at_work(now=back, signing=signing)
     seals.at_work(now=back + timedelta(minutes=1), signing=signing)
@@ -210,14 +214,14 @@ def test_what_was_written_while_the_sealer_was_away_is_late_for_a_reason(
     assert sealed()[-1]["outage_to"]["S"] == keys.stamp(back)
     assert is_sound()
     # The same outage explains nothing that is dated before it.
-    audit.record("consent.review", by=IRB, now=NOON - timedelta(hours=3), student_id="s-1")
+    audit_log.record("consent.review", by=IRB, now=NOON - timedelta(hours=3), student_id="s-1")
     seals.sweep(DAYS, now=back + timedelta(minutes=2), signing=signing)
     assert "and the sealer was at work: back-dated?" in verify()
 
 
 def test_an_outage_that_nobody_signed_explains_nothing(log: list[Image], signing: SealKeys) -> None:
     seals.at_work(now=NOON - timedelta(days=1), signing=SealKeys((OTHER_KEY,)))  # the attacker's note
-    audit.record("consent.review", by=IRB, now=NOON - timedelta(hours=3), student_id="s-1")
+    audit_log.record("consent.review", by=IRB, now=NOON - timedelta(hours=3), student_id="s-1")
     seals.sweep(DAYS, now=NOON + timedelta(minutes=2), signing=signing)
     assert "sealed 182 minutes after its own time" in verify()
 
@@ -225,7 +229,7 @@ def test_an_outage_that_nobody_signed_explains_nothing(log: list[Image], signing
 def test_an_outage_that_is_written_into_a_seal_afterwards_breaks_it(
     log: list[Image], signing: SealKeys
 ) -> None:
-    audit.record("consent.review", by=IRB, now=NOON - timedelta(hours=3), student_id="s-1")
+    audit_log.record("consent.review", by=IRB, now=NOON - timedelta(hours=3), student_id="s-1")
     seals.sweep(DAYS, now=NOON + timedelta(minutes=2), signing=signing)
     outage = {
         "outage_from": {"S": keys.stamp(NOON - timedelta(days=1))},
@@ -236,7 +240,7 @@ def test_an_outage_that_is_written_into_a_seal_afterwards_breaks_it(
 
 
 def test_an_entry_that_is_dated_ahead_is_named(log: list[Image], signing: SealKeys) -> None:
-    audit.record("consent.review", by=IRB, now=NOON + timedelta(hours=3), student_id="s-1")
+    audit_log.record("consent.review", by=IRB, now=NOON + timedelta(hours=3), student_id="s-1")
     seals.sweep(DAYS, now=NOON + timedelta(minutes=2), signing=signing)
     assert "its own time lies after that of its seal" in verify()
 
@@ -250,7 +254,9 @@ def student(signing: SealKeys) -> Any:
     enrolled_at = NOON - timedelta(days=3)
     made = enrol(now=enrolled_at)
     seen = made.consent_data.version
-    consent.review(student_id=made.student_id, outcome="accepted", seen=seen, by=IRB, now=enrolled_at)
+    consent_decisions.review(
+        student_id=made.student_id, outcome="accepted", seen=seen, by=IRB, now=enrolled_at
+    )
     seals.sweep(DAYS, now=enrolled_at + timedelta(minutes=1), signing=signing)
     return made
 
@@ -292,7 +298,7 @@ def test_a_consent_event_that_was_taken_away_is_named(student: Any) -> None:
 def test_a_consent_event_that_the_log_does_not_know_is_named(
     student: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sessions_app.domain.consent_chain.RECHECK_SECONDS", 0)
+    monkeypatch.setattr("sessions_app.domain.audit.consent_chain.RECHECK_SECONDS", 0)
     forged = ConsentEvent.new(
         student_id=student.student_id,
         event_id="assent-9",
@@ -340,7 +346,7 @@ def test_nothing_passes_itself_off_as_older_than_the_key(signing: SealKeys) -> N
 
 
 def test_a_process_without_the_key_does_not_seal_a_signed_log(log: list[Image]) -> None:
-    audit.record("sign_in", by=ADMIN, now=NOON + timedelta(minutes=3))
+    audit_log.record("sign_in", by=ADMIN, now=NOON + timedelta(minutes=3))
     with pytest.raises(SealKeyMissing):
         seals.sweep(DAYS, now=NOON + timedelta(minutes=4))
     assert len(sealed()) == 6
@@ -384,10 +390,10 @@ def test_a_head_is_published_daily_at_the_end_and_read_only(log: list[Image], si
 
     assert not publish(30)  # nothing new
     seals.seal([], now=NOON)
-    audit.record("sign_in", by=ADMIN, now=NOON + timedelta(minutes=2))
+    audit_log.record("sign_in", by=ADMIN, now=NOON + timedelta(minutes=2))
     seals.sweep(DAYS, now=NOON + timedelta(minutes=3), signing=signing)
     assert [publish(1), publish(1, at_once=True), publish(30)] == [False, True, False]
-    audit.record("sign_in", by=ADMIN, now=NOON + timedelta(hours=1))
+    audit_log.record("sign_in", by=ADMIN, now=NOON + timedelta(hours=1))
     seals.sweep(DAYS, now=NOON + timedelta(hours=1), signing=signing)
     assert [publish(10), publish(26)] == [False, True]
     files = sorted(Path(signing.head_url).iterdir())

@@ -17,12 +17,14 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client, RequestFactory
 
-from sessions_app.access import ROLES, roles_of
-from socratic_site import health, local, process, run
-from socratic_site.engine import Credentials, Engine
+from sessions_app.access.roles import ROLES, roles_of
+from socratic_site import health
+from socratic_site.local import child_process, files
+from socratic_site.local import supervisor as local_supervisor
+from socratic_site.local.dynamodb_local import Credentials, Engine
 from socratic_site.security import RouteInsteadOfPath
 
-BASE = local.BASE
+BASE = files.BASE
 PINNED = re.compile(r"^[A-Za-z0-9_.-]+==[A-Za-z0-9.]+$")
 
 
@@ -230,20 +232,20 @@ def some_engine(tmp_path: Path) -> Engine:
 
 
 def test_a_taken_port_is_said_with_one_to_try(monkeypatch: Any) -> None:
-    monkeypatch.setattr(run.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(local_supervisor.time, "sleep", lambda seconds: None)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(run.CannotRun, match=f"Port {port} .* is taken .*PORT={port + 1}"):
-            run.require_free_port("127.0.0.1", port)
+        with pytest.raises(local_supervisor.CannotRun, match=f"Port {port} .* is taken .*PORT={port + 1}"):
+            local_supervisor.require_free_port("127.0.0.1", port)
 
 
 def test_only_one_run_has_a_folder(tmp_path: Path) -> None:
     with (
-        run.only_one(tmp_path),
-        pytest.raises(run.CannotRun, match="running in this folder already"),
-        run.only_one(tmp_path),
+        local_supervisor.only_one(tmp_path),
+        pytest.raises(local_supervisor.CannotRun, match="running in this folder already"),
+        local_supervisor.only_one(tmp_path),
     ):
         pass
 
@@ -253,7 +255,9 @@ def test_programs_get_the_engine_and_nobodys_aws_account(
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "production")
-    environment = run.environment_of(some_engine, var=tmp_path, host="127.0.0.1", url="http://x/")
+    environment = local_supervisor.environment_of(
+        some_engine, var=tmp_path, host="127.0.0.1", url="http://x/"
+    )
     assert {name: value for name, value in environment.items() if name.startswith("AWS_")} == {
         "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:7001",
         "AWS_ACCESS_KEY_ID": "key",
@@ -265,7 +269,7 @@ def test_programs_get_the_engine_and_nobodys_aws_account(
 
 
 def test_local_env_lets_other_programs_join_and_is_private(some_engine: Engine, tmp_path: Path) -> None:
-    run.write_local_env(some_engine, var=tmp_path, url="http://127.0.0.1:8000/")
+    local_supervisor.write_local_env(some_engine, var=tmp_path, url="http://127.0.0.1:8000/")
     file = tmp_path / "local.env"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text().splitlines() == [
@@ -285,8 +289,8 @@ def test_passwords_are_on_the_screen_at_the_first_start_only(
     some_engine: Engine, tmp_path: Path, first: bool
 ) -> None:
     accounts = {role: {"username": role, "password": f"pass-{role}"} for role in ROLES}
-    local.write_private(tmp_path / "demo-accounts.json", json.dumps(accounts))
-    shown = run.screen(url="http://x/", var=tmp_path, first=first, engine=some_engine)
+    files.write_private(tmp_path / "demo-accounts.json", json.dumps(accounts))
+    shown = local_supervisor.screen(url="http://x/", var=tmp_path, first=first, engine=some_engine)
     assert all((f"pass-{role}" in shown) is first for role in ROLES)
     assert ("demo-accounts.json" in shown) is not first
     assert len(shown.splitlines()) < 24
@@ -295,7 +299,9 @@ def test_passwords_are_on_the_screen_at_the_first_start_only(
 def test_the_secret_key_is_made_once_and_kept(some_engine: Engine, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.delenv("SECRET_KEY")
     first, second = (
-        run.environment_of(some_engine, var=tmp_path, host="127.0.0.1", url="http://x/")["SECRET_KEY"]
+        local_supervisor.environment_of(some_engine, var=tmp_path, host="127.0.0.1", url="http://x/")[
+            "SECRET_KEY"
+        ]
         for _ in range(2)
     )
     assert first == second
@@ -304,7 +310,8 @@ def test_the_secret_key_is_made_once_and_kept(some_engine: Engine, tmp_path: Pat
 
 def test_only_the_reloading_server_shows_stacks_and_only_the_worker_has_the_seal_key(tmp_path: Path) -> None:
     (serving, worker), (reloading, same) = (
-        run.lasting_programs("127.0.0.1", 8000, tmp_path, reload=reload) for reload in (False, True)
+        local_supervisor.lasting_programs("127.0.0.1", 8000, tmp_path, reload=reload)
+        for reload in (False, True)
     )
     assert (serving.environment, reloading.environment) == ({}, {"DEBUG": "1"})
     assert "runserver" in reloading.command
@@ -314,10 +321,12 @@ def test_only_the_reloading_server_shows_stacks_and_only_the_worker_has_the_seal
 
 
 def test_a_program_that_ends_by_itself_ends_the_run_with_its_last_words(tmp_path: Path) -> None:
-    supervisor = run.Supervisor(environment=dict(os.environ), logs=tmp_path)
-    supervisor.start(run.Program(name="web", command=[sys.executable, "-c", "raise SystemExit('no port')"]))
+    supervisor = local_supervisor.Supervisor(environment=dict(os.environ), logs=tmp_path)
+    supervisor.start(
+        local_supervisor.Program(name="web", command=[sys.executable, "-c", "raise SystemExit('no port')"])
+    )
     supervisor.lasting["web"].wait()
-    with pytest.raises(run.CannotRun, match=r"web ended by itself(.|\n)*no port"):
+    with pytest.raises(local_supervisor.CannotRun, match=r"web ended by itself(.|\n)*no port"):
         supervisor.raise_if_ended()
 
 
@@ -325,14 +334,17 @@ def test_a_program_that_ends_by_itself_ends_the_run_with_its_last_words(tmp_path
 def test_the_demo_is_loaded_once_and_a_failed_one_is_tried_again(
     tmp_path: Path, monkeypatch: Any, code: int, stamped: bool
 ) -> None:
-    demo = run.Program(name="demo", command=[sys.executable, "-c", f"raise SystemExit({code})"])
-    monkeypatch.setattr(run, "DEMO", demo)
-    supervisor, stamp = run.Supervisor(environment=dict(os.environ), logs=tmp_path), tmp_path / "demo-loaded"
-    run.load_demo(supervisor, stamp)
+    demo = local_supervisor.Program(name="demo", command=[sys.executable, "-c", f"raise SystemExit({code})"])
+    monkeypatch.setattr(local_supervisor, "DEMO", demo)
+    supervisor, stamp = (
+        local_supervisor.Supervisor(environment=dict(os.environ), logs=tmp_path),
+        tmp_path / "demo-loaded",
+    )
+    local_supervisor.load_demo(supervisor, stamp)
     supervisor.once["demo"].wait()
-    run.settle_demo(supervisor, stamp)
+    local_supervisor.settle_demo(supervisor, stamp)
     assert stamp.exists() is stamped
-    run.load_demo(supervisor, stamp)
+    local_supervisor.load_demo(supervisor, stamp)
     assert ("demo" in supervisor.once) is not stamped
     supervisor.stop()
 
@@ -345,4 +357,4 @@ def test_a_child_that_will_not_go_is_killed(tmp_path: Path) -> None:
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"up\n"
-        assert process.stop(child, patience=0.1) == -9
+        assert child_process.stop(child, patience=0.1) == -9

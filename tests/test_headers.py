@@ -14,7 +14,7 @@ from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from sessions_app.domain.models import Session
-from socratic_site.local import BASE
+from socratic_site.local.files import BASE
 from socratic_site.security import ClientAddressMiddleware
 from tests.journeys.cast import enrolled, signed_in, started
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from sessions_app import staff
+from sessions_app.access import accounts
 from tests.domain.cast import reason_of
 from tests.journeys.cast import started
 from tests.test_signin import account, entry
@@ -57,7 +57,7 @@ def test_other_roles_may_be_away_for_twenty_minutes(table: str, role: str) -> No
 
 def test_of_several_roles_the_shorter_time_counts(table: str) -> None:
     account()
-    user, _ = staff.ensure_account(username="miriam", role="irb", password="not used")
+    user, _ = accounts.ensure_account(username="miriam", role="irb", password="not used")
     client = Client()
     client.force_login(user)
     assert left(client) == 20 * 60

@@ -9,8 +9,8 @@ import pytest
 from django.core import signing
 
 from sessions_app import paging
-from sessions_app.domain import keys
 from sessions_app.domain.models import Item, School
+from sessions_app.domain.store import keys
 from sessions_app.paging import BadCursor, Listing, page
 
 

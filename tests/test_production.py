@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from sessions_app import staff
-from socratic_site import production
-from socratic_site.local import BASE
+from sessions_app.access import accounts as staff_accounts
+from socratic_site import production_checks
+from socratic_site.local.files import BASE
 
 GOOD_KEY = "kP3v_9sTq2LmXz7RbYw1NcHd8FgJ5uAe4oVi6Bt0WnQyEaSlDp-RhUj"
 WSGI = [sys.executable, "-c", "import socratic_site.wsgi; print('started')"]
@@ -79,8 +79,8 @@ def test_unsafe_settings_stop_production(changes: dict[str, str], said: str) -> 
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    with pytest.raises(production.ImproperlyConfigured) as refused:
-        production.require_safe_settings(
+    with pytest.raises(production_checks.ImproperlyConfigured) as refused:
+        production_checks.require_safe_settings(
             secret_key="", debug=True, behind_tls=False, package=BASE / "content"
         )
     assert all(name in str(refused.value) for name in ("SECRET_KEY", "DEBUG", "BEHIND_TLS", "contacts.toml"))
@@ -96,7 +96,7 @@ def test_the_first_charts_of_a_web_process_find_all_imported(accounts: str) -> N
         "import sys, threading, socratic_site.wsgi; "
         "[each.join() for each in threading.enumerate() if each.name == 'warming']; "
         "ready = set(sys.modules); "
-        "from analytics_app.dashboards import pictures, tables; from analytics_app import charts; "
+        "from analytics_app.dashboards import chart_cards, tables; from analytics_app import charts; "
         "from tests.analytics.charts import samples; "
         "[use(*each) for each in samples.rows().items()"
         " for use in (charts.table, charts.alt_text, charts.render)]; "
@@ -128,8 +128,8 @@ def test_demo_accounts_stop_the_web_process_and_the_worker_until_they_are_remove
     accounts: str, table: str
 ) -> None:
     program = (
-        "import django; django.setup(); from sessions_app import staff; "
-        "staff.mark_as_demo(staff.ensure_account(username='irb', role='irb', password='p')[0])"
+        "import django; django.setup(); from sessions_app.access import accounts; "
+        "accounts.mark_as_demo(accounts.ensure_account(username='irb', role='irb', password='p')[0])"
     )
     assert run([sys.executable, "-c", program], DATABASE_URL=accounts).returncode == 0
     for command in (WSGI, WORKER):
@@ -148,8 +148,9 @@ def test_demo_accounts_stop_the_web_process_and_the_worker_until_they_are_remove
 
 def test_cookies_and_transport_are_tied_to_this_host_and_tls(accounts: str, table: str) -> None:
     program = (
-        "import django; django.setup(); from django.test import Client; from sessions_app import staff; "
-        "user, _ = staff.ensure_account(username='a', role='facilitator', password='p'); "
+        "import django; django.setup(); from django.test import Client; "
+        "from sessions_app.access import accounts; "
+        "user, _ = accounts.ensure_account(username='a', role='facilitator', password='p'); "
         "client = Client(headers={'host': 'study.example.org'}); client.get('/login/', secure=True); "
         "answer = client.post('/login/', {'username': 'a', 'password': 'p'}, secure=True); user.delete(); "
         "print(answer['Strict-Transport-Security'], *client.cookies.values(), sep='\\n')"
@@ -169,4 +170,4 @@ def test_cookies_and_transport_are_tied_to_this_host_and_tls(accounts: str, tabl
 @pytest.mark.django_db
 def test_the_accounts_of_the_local_set_up_are_demo_accounts(own_table: str, var: Path) -> None:
     call_command("local_setup")
-    assert staff.demo_accounts() == ["admin", "facilitator", "irb", "researcher"]
+    assert staff_accounts.demo_accounts() == ["admin", "facilitator", "irb", "researcher"]

@@ -20,9 +20,10 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from sessions_app import staff, study
+from sessions_app import study
+from sessions_app.access import accounts
 from sessions_app.domain.models import AuditEntry
-from socratic_site import second_factor
+from socratic_site.accounts import second_factor
 from tests.journeys.cast import store_away
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ ENTER = {"username": "miriam", "password": PASSWORD}
 
 
 def account(name: str = "miriam", role: str = "facilitator", **changes: Any) -> User:
-    user, _ = staff.ensure_account(username=name, role=role, password=PASSWORD)
+    user, _ = accounts.ensure_account(username=name, role=role, password=PASSWORD)
     User.objects.filter(pk=user.pk).update(**changes)
     return User.objects.get(pk=user.pk)
 

@@ -6,9 +6,9 @@ import boto3
 import pytest
 from django.core.management import CommandError, call_command
 
-from sessions_app.domain import simulation
-from sessions_app.domain.run import Run
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.simulation import cohort as simulated_cohort
+from socratic_site.local.dynamodb_local import REGION, Engine
 
 
 @pytest.fixture
@@ -91,14 +91,14 @@ def test_it_says_how_to_make_a_table_that_is_not_there(engine: Engine, settings:
 def test_a_session_that_fails_does_not_stop_the_others_and_is_told(
     table: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = simulation.walk
+    whole = simulated_cohort.walk
 
-    def broken(cohort: simulation.Cohort, index: int, run: Run) -> Run:
+    def broken(cohort: simulated_cohort.Cohort, index: int, run: Run) -> Run:
         if index == 0:
             raise ConnectionError("the table went away")
         return whole(cohort, index, run)
 
-    monkeypatch.setattr(simulation, "walk", broken)
+    monkeypatch.setattr(simulated_cohort, "walk", broken)
     out = StringIO()
     with pytest.raises(CommandError, match="1 x ConnectionError"):
         call_command("simulate", "--students", "2", stdout=out)

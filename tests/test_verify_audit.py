@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sessions_app import study
-from sessions_app.domain import audit, chain, keys, seals
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit import seals, verification
 from sessions_app.domain.models import AuditHead, Item, connection
 from sessions_app.domain.models.audit import stored_entries, stored_seals
+from sessions_app.domain.store import keys
 from tests.domain.cast import ADMIN, FACILITATOR, NOON
 
 DAY = NOON.date()
@@ -37,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def log(table: str) -> list[dict[str, Any]]:
     """Six entries of two days, sealed in two goes; the raw entries, in order."""
     for number in range(4):
-        audit.record(
+        audit_log.record(
             "consent.review",
             by=FACILITATOR,
             now=NOON + timedelta(minutes=number),
@@ -48,7 +50,7 @@ def log(table: str) -> list[dict[str, Any]]:
         )
     seals.sweep(DAYS, now=NOON)
     for number in range(2):
-        audit.record("export", by=ADMIN, now=NOON + timedelta(days=1, minutes=number), subject="all.csv")
+        audit_log.record("export", by=ADMIN, now=NOON + timedelta(days=1, minutes=number), subject="all.csv")
     seals.sweep(DAYS, now=NOON + timedelta(days=1))
     return entries()
 
@@ -114,14 +116,14 @@ def test_an_empty_log_passes(table: str) -> None:
 
 
 def test_entries_that_wait_are_counted_and_are_no_fault(log: list[Any]) -> None:
-    audit.record("sign_in", by=ADMIN, now=study.now() - timedelta(seconds=12))
+    audit_log.record("sign_in", by=ADMIN, now=study.now() - timedelta(seconds=12))
     printed, fault = verify()
     assert fault == ""
     assert "7 entries, 1 of them not sealed, the oldest for 12 s" in printed
 
 
 def test_seal_first_seals_what_waits_on_any_day(log: list[Any]) -> None:
-    audit.record("sign_in", by=ADMIN, now=NOON - timedelta(days=1))
+    audit_log.record("sign_in", by=ADMIN, now=NOON - timedelta(days=1))
     assert "7 entries, 1 of them" not in verify("--seal")[0]
     printed, fault = verify("--seal", "--since", "2026-03-01")
     assert fault == ""
@@ -130,14 +132,14 @@ def test_seal_first_seals_what_waits_on_any_day(log: list[Any]) -> None:
 
 
 def test_what_is_written_and_sealed_meanwhile_is_no_fault(log: list[Any]) -> None:
-    walk, more = chain.Walk(head=AuditHead.read()), iter(range(10))
+    walk, more = verification.Walk(head=AuditHead.read()), iter(range(10))
 
     def meanwhile() -> None:
-        audit.record("sign_in", by=ADMIN, now=NOON + timedelta(days=1, hours=1, seconds=next(more)))
+        audit_log.record("sign_in", by=ADMIN, now=NOON + timedelta(days=1, hours=1, seconds=next(more)))
         seals.sweep(DAYS, now=NOON)
 
     assert list(walk.faults(DAYS, meanwhile)) == []
-    assert list(chain.Walk(head=AuditHead.read()).faults(DAYS)) == []
+    assert list(verification.Walk(head=AuditHead.read()).faults(DAYS)) == []
 
 
 # --- entries
@@ -175,12 +177,12 @@ def test_one_changed_character_anywhere_in_any_entry_is_named(log: list[Any], da
     delete(entry)
     put(other)
     try:
-        found = [fault for fault in chain.Walk(head=AuditHead.read()).faults(DAYS) if fault.sequence]
+        found = [fault for fault in verification.Walk(head=AuditHead.read()).faults(DAYS) if fault.sequence]
     finally:
         delete(other)
         put(entry)
     assert [fault.key for fault in found] == [entry["SK"]["S"]]
-    assert list(chain.Walk(head=AuditHead.read()).faults(DAYS)) == []
+    assert list(verification.Walk(head=AuditHead.read()).faults(DAYS)) == []
 
 
 def test_a_changed_entry_is_named_with_day_key_and_sequence(log: list[Any]) -> None:
@@ -357,19 +359,19 @@ def test_a_head_that_is_none_is_refused(log: list[Any], text: str) -> None:
 
 
 def test_seals_read_in_the_order_of_the_chain_are_let_go_of() -> None:
-    made = chain.Chain()
+    made = verification.Chain()
     previous = seals.GENESIS
     for sequence in range(1, 1001):
-        seal = chain.Seal("2026-03-03", "k", sequence, "k", "", previous, f"{sequence}", "")
+        seal = verification.Seal("2026-03-03", "k", sequence, "k", "", previous, f"{sequence}", "")
         assert list(made.add(seal)) == []
         previous = seal.sha256
     assert (len(made.ends), len(made.starts), list(made.gaps())) == (1, 0, [])
 
 
 @pytest.fixture
-def shuffled() -> Callable[[], list[chain.Seal]]:
+def shuffled() -> Callable[[], list[verification.Seal]]:
     return lambda: [
-        chain.Seal("2026-03-03", "k", n, "k", "", f"{n - 1}" if n > 1 else seals.GENESIS, f"{n}", "")
+        verification.Seal("2026-03-03", "k", n, "k", "", f"{n - 1}" if n > 1 else seals.GENESIS, f"{n}", "")
         for n in range(1, 41)
     ]
 
@@ -377,11 +379,11 @@ def shuffled() -> Callable[[], list[chain.Seal]]:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_order_of_reading_gives_the_same_gaps(
-    shuffled: Callable[[], list[chain.Seal]], data: st.DataObject
+    shuffled: Callable[[], list[verification.Seal]], data: st.DataObject
 ) -> None:
     whole = shuffled()
     gone = data.draw(st.sets(st.integers(2, 39), max_size=4))
-    made = chain.Chain()
+    made = verification.Chain()
     for seal in data.draw(st.permutations([seal for seal in whole if seal.sequence not in gone])):
         assert list(made.add(seal)) == []
     last = made.last()

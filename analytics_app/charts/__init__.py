@@ -9,7 +9,6 @@
 
 from importlib import import_module
 
-from .look import Look
 from .registry import (
     KINDS,
     Kind,
@@ -24,10 +23,11 @@ from .registry import (
     render,
     table,
 )
+from .theme import Look
 
 for _module in (
-    "outcomes",
-    "flow",
+    "learning",
+    "participants",
     "time",
     "dialogue",
 ):  # importing them registers their charts, in this order

@@ -5,11 +5,11 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd  # type: ignore[import-untyped]
 
-from sessions_app.domain import keys
+from sessions_app.domain.store import keys
 
-from . import parts
-from .look import MARKS, PLACES, Look
+from . import encodings
 from .registry import Drawn, chart
+from .theme import MARKS, PLACES, Look
 
 TYPES = tuple(keys.TYPES.values())
 TARGETS = ((1.5, "p50 target 1.5 s"), (3.0, "p95 target 3 s"), (10.0, "limit 10 s"))
@@ -19,9 +19,12 @@ RATINGS = [1, 2, 3, 4, 5]
 # --- static against dynamic
 
 
-def _styles(look: Look) -> dict[str, parts.Style]:
+def _styles(look: Look) -> dict[str, encodings.Style]:
     """Static is an outline, dynamic is filled."""
-    return {"static": parts.Style(look.ink, (6, 3), 0), "dynamic": parts.Style(look.accent, (1, 0), 0.25)}
+    return {
+        "static": encodings.Style(look.ink, (6, 3), 0),
+        "dynamic": encodings.Style(look.accent, (1, 0), 0.25),
+    }
 
 
 def _of_type(data: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -33,9 +36,9 @@ def _shares(data: pd.DataFrame, value: str, edges: list[float]) -> dict[str, pd.
     series = {}
     for kind in TYPES:
         rows = _of_type(data, kind)
-        totals = parts.binned(rows[value], rows["n"], edges)
+        totals = encodings.binned(rows[value], rows["n"], edges)
         if whole := sum(totals):
-            series[kind] = parts.outline([100 * total / whole for total in totals], edges)
+            series[kind] = encodings.outline([100 * total / whole for total in totals], edges)
     return series
 
 
@@ -44,8 +47,8 @@ def _medians(data: pd.DataFrame, value: str, unit: str, places: int) -> str:
     for kind in TYPES:
         rows = _of_type(data, kind)
         if rows["n"].sum():
-            middle = parts.number(parts.quantile(rows[value], rows["n"], 0.5), places)
-            told.append(f"{kind}: {parts.plural(rows['n'].sum(), 'answer')}, median {middle}{unit}")
+            middle = encodings.number(encodings.quantile(rows[value], rows["n"], 0.5), places)
+            told.append(f"{kind}: {encodings.plural(rows['n'].sum(), 'answer')}, median {middle}{unit}")
     return "; ".join(told).capitalize() + "."
 
 
@@ -64,12 +67,12 @@ SHARE = "Percent of the type's answers"
     empty="No question is answered.",
 )
 def response_time(data: pd.DataFrame, look: Look) -> Drawn:
-    top = max(parts.quantile(data["seconds"], data["n"], 0.99), 10)
-    edges = parts.edges_of(0, top, parts.nice_width(top, 24))
-    scale = parts.fixed(0, edges[-1])
-    title = parts.titled("Time to answer, seconds", data["seconds"], edges)
+    top = max(encodings.quantile(data["seconds"], data["n"], 0.99), 10)
+    edges = encodings.edges_of(0, top, encodings.nice_width(top, 24))
+    scale = encodings.fixed(0, edges[-1])
+    title = encodings.titled("Time to answer, seconds", data["seconds"], edges)
     x = alt.X("x:Q", title=title, scale=scale, axis=alt.Axis(grid=False))
-    drawn = parts.stepped(_shares(data, "seconds", edges), x=x, y=SHARE, styles=_styles(look))
+    drawn = encodings.stepped(_shares(data, "seconds", edges), x=x, y=SHARE, styles=_styles(look))
     return drawn.properties(width=look.width - 90, height=240)
 
 
@@ -87,17 +90,17 @@ def response_time(data: pd.DataFrame, look: Look) -> Drawn:
 def answer_depth(data: pd.DataFrame, look: Look) -> Drawn:
     depths = data["depth"].astype(float)
     width = 1.0 if (depths == depths.round()).all() else 0.5
-    edges = parts.edges_of(1 - width / 2, 5 + width / 2, width)
+    edges = encodings.edges_of(1 - width / 2, 5 + width / 2, width)
     axis = alt.Axis(values=RATINGS, format="d", grid=False)
-    scale = parts.fixed(edges[0], edges[-1])
+    scale = encodings.fixed(edges[0], edges[-1])
     x = alt.X("x:Q", title="Depth of the answer, 1 (thin) to 5 (deep)", scale=scale, axis=axis)
-    drawn = parts.stepped(_shares(data, "depth", edges), x=x, y=SHARE, styles=_styles(look))
+    drawn = encodings.stepped(_shares(data, "depth", edges), x=x, y=SHARE, styles=_styles(look))
     return drawn.properties(width=look.width - 90, height=240)
 
 
 def _quality_words(data: pd.DataFrame) -> str:
     told = [
-        f"{row.measure}, {row.type}: {parts.number(row.mean, 2)} (n {row.n:,})"
+        f"{row.measure}, {row.type}: {encodings.number(row.mean, 2)} (n {row.n:,})"
         for row in data.dropna(subset=["mean"]).itertuples(index=False)
     ]
     return f"Means from 1 to 5. {'; '.join(told)}."
@@ -120,11 +123,11 @@ def _quality_words(data: pd.DataFrame) -> str:
 def question_quality(data: pd.DataFrame, look: Look) -> Drawn:
     rows = data[data["n"].fillna(0) > 0]
     axis = alt.Axis(values=RATINGS, format="d", title="Mean rating, 1 to 5")
-    scale = parts.fixed(1, 5)
+    scale = encodings.fixed(1, 5)
     fills = alt.Scale(domain=list(TYPES), range=[look.surface, look.accent])
     legend = alt.Legend(symbolStrokeColor=look.accent, symbolType="circle")
     base = alt.Chart(rows).encode(
-        y=alt.Y("measure:N", sort=list(dict.fromkeys(rows["measure"])), axis=parts.arms_axis()),
+        y=alt.Y("measure:N", sort=list(dict.fromkeys(rows["measure"])), axis=encodings.arms_axis()),
         yOffset=alt.YOffset(
             "type:N", sort=list(TYPES), scale=alt.Scale(domain=list(TYPES), paddingOuter=0.4)
         ),
@@ -144,10 +147,12 @@ def question_quality(data: pd.DataFrame, look: Look) -> Drawn:
 
 
 def _latency_words(data: pd.DataFrame) -> str:
-    p50, p95 = (parts.number(parts.quantile(data["seconds"], data["n"], share)) for share in (0.5, 0.95))
+    p50, p95 = (
+        encodings.number(encodings.quantile(data["seconds"], data["n"], share)) for share in (0.5, 0.95)
+    )
     slow = data.loc[data["seconds"].astype(float) > TARGETS[-1][0], "n"].sum()
     return (
-        f"{parts.plural(data['n'].sum(), 'question')}; half within {p50} s, 95 percent within {p95} s; "
+        f"{encodings.plural(data['n'].sum(), 'question')}; half within {p50} s, 95 percent within {p95} s; "
         f"{slow:,.0f} above 10 s."
     )
 
@@ -160,13 +165,15 @@ def _latency_words(data: pd.DataFrame) -> str:
     empty="No question was generated by a model.",
 )
 def ai_latency(data: pd.DataFrame, look: Look) -> Drawn:
-    top = max(parts.quantile(data["seconds"], data["n"], 0.995), 3.6)
-    edges = parts.edges_of(0, top, max(parts.nice_width(top, 30), 0.1))
-    totals = parts.binned(data["seconds"], data["n"], edges)
+    top = max(encodings.quantile(data["seconds"], data["n"], 0.995), 3.6)
+    edges = encodings.edges_of(0, top, max(encodings.nice_width(top, 30), 0.1))
+    totals = encodings.binned(data["seconds"], data["n"], edges)
     bars = pd.DataFrame({"x": edges[:-1], "x2": edges[1:], "n": totals, "zero": 0})
-    title = parts.titled("Time to generate a question, seconds", data["seconds"], edges)
-    x = alt.X("x:Q", title=title, scale=parts.fixed(0, edges[-1]), axis=alt.Axis(grid=False, tickCount=10))
-    y = alt.Y("zero:Q", title="Questions", axis=parts.counting(max(totals)))
+    title = encodings.titled("Time to generate a question, seconds", data["seconds"], edges)
+    x = alt.X(
+        "x:Q", title=title, scale=encodings.fixed(0, edges[-1]), axis=alt.Axis(grid=False, tickCount=10)
+    )
+    y = alt.Y("zero:Q", title="Questions", axis=encodings.counting(max(totals)))
     marks = pd.DataFrame([{"x": at, "told": told} for at, told in TARGETS if at <= edges[-1]])
     rules = alt.Chart(marks.assign(row=[24 * place for place in range(len(marks))])).encode(x="x:Q")
     heights = alt.Y("row:Q", scale=None)
@@ -192,7 +199,7 @@ def _survey_words(data: pd.DataFrame) -> str:
     told = []
     for item, rows in data.groupby("item", observed=True, sort=False):
         if n := rows["n"].sum():
-            told.append(f"{item} {parts.number(parts.weighted(rows['rating'], rows['n']))} (n {n:,})")
+            told.append(f"{item} {encodings.number(encodings.weighted(rows['rating'], rows['n']))} (n {n:,})")
     return f"Mean ratings from 1 to 5: {'; '.join(told)}."
 
 
@@ -201,7 +208,7 @@ def _around_the_middle(data: pd.DataFrame, look: Look) -> tuple[pd.DataFrame, pd
     pieces, heads = [], []
     least = 16 if look.narrow else 7  # a smaller piece has no room for its number
     for text, rows in data.groupby("item", observed=True, sort=False):
-        item = parts.wrapped(str(text), 16 if look.narrow else 28)
+        item = encodings.wrapped(str(text), 16 if look.narrow else 28)
         counts = rows.groupby("rating", observed=True)["n"].sum().reindex(RATINGS, fill_value=0).astype(float)
         n = counts.sum()
         if not n:
@@ -209,7 +216,7 @@ def _around_the_middle(data: pd.DataFrame, look: Look) -> tuple[pd.DataFrame, pd
         heads.append(
             {
                 "item": item,
-                "told": f"mean {parts.weighted(pd.Series(RATINGS, RATINGS), counts):.1f}, n {n:,.0f}",
+                "told": f"mean {encodings.weighted(pd.Series(RATINGS, RATINGS), counts):.1f}, n {n:,.0f}",
             }
         )
         shares = [100 * float(count) / n for count in counts]
@@ -234,8 +241,8 @@ def survey_ratings(data: pd.DataFrame, look: Look) -> Drawn:
     pieces, heads = _around_the_middle(data, look)
     axis = alt.Axis(values=[-100, -50, 0, 50, 100], labelExpr="abs(datum.value)")
     title = "Percent of students, 3 in the middle"
-    x = alt.X("from:Q", title=title, scale=parts.fixed(-100, 100), axis=axis)
-    names = parts.arms_axis(labelExpr="split(datum.label, '|')", labelLimit=210)
+    x = alt.X("from:Q", title=title, scale=encodings.fixed(-100, 100), axis=axis)
+    names = encodings.arms_axis(labelExpr="split(datum.label, '|')", labelLimit=210)
     y = alt.Y("item:N", sort=list(heads["item"]), axis=names)
     scale = alt.Scale(domain=RATINGS, range=look.ratings)
     legend = alt.Legend(symbolType="square", symbolStrokeWidth=0, columns=0)
@@ -259,7 +266,7 @@ def survey_ratings(data: pd.DataFrame, look: Look) -> Drawn:
 def _engagement_words(data: pd.DataFrame) -> str:
     known = data.dropna(subset=["mean"])
     means = [
-        f"segment {segment} {parts.number(parts.weighted(rows['mean'], rows['n']), 2)}"
+        f"segment {segment} {encodings.number(encodings.weighted(rows['mean'], rows['n']), 2)}"
         for segment, rows in known.groupby("segment", observed=True)
     ]
     return f"Mean engagement from 0 to 1: {', '.join(means)}."
@@ -290,8 +297,8 @@ def engagement_by_segment(data: pd.DataFrame, look: Look) -> Drawn:
         at=[int(segment) + shift[place] for segment, place in zip(rows["segment"], places, strict=True)],
     )
     axis = alt.Axis(values=[1, 2, 3, 4], format="d", grid=False)
-    x = alt.X("at:Q", title="Segment", scale=parts.fixed(0.6, 4.4), axis=axis)
-    title, whole = "Mean engagement, 0 to 1", parts.fixed(0, 1)
+    x = alt.X("at:Q", title="Segment", scale=encodings.fixed(0.6, 4.4), axis=axis)
+    title, whole = "Mean engagement, 0 to 1", encodings.fixed(0, 1)
     colours = alt.Scale(domain=names, range=[look.place(place) for place in present])
     shapes = alt.Scale(domain=names, range=[MARKS[place] for place in present])
     base = alt.Chart(rows).encode(x=x, color=alt.Color("place:N", sort=names, scale=colours))

@@ -13,7 +13,7 @@ import altair as alt
 import pandas as pd  # type: ignore[import-untyped]
 import vl_convert
 
-from .look import Look
+from .theme import Look
 
 Data: TypeAlias = "pd.DataFrame | Iterable[Mapping[str, Any]]"
 Source: TypeAlias = "Data | Callable[[], Data]"

@@ -7,9 +7,9 @@ from typing import Any
 import altair as alt
 import pandas as pd  # type: ignore[import-untyped]
 
-from . import parts
-from .look import Look
+from . import encodings
 from .registry import Drawn, chart
+from .theme import Look
 
 MOST_BARS = 100  # more periods than that are gathered into weeks, then months
 STEPS = {"day": pd.DateOffset(days=1), "week": pd.DateOffset(weeks=1), "month": pd.DateOffset(months=1)}
@@ -91,7 +91,7 @@ def _sessions_words(data: pd.DataFrame) -> str:
     told = ", ".join(f"{n:,} {state}" for state, n in by_state.items())
     peaks = known.groupby("period", observed=True)["n"].sum()
     return (
-        f"{parts.plural(known['n'].sum(), 'session')} {_span(known)}: {told}. "
+        f"{encodings.plural(known['n'].sum(), 'session')} {_span(known)}: {told}. "
         f"Most ({peaks.max():,}) at {pd.Timestamp(peaks.idxmax()):%d %b %Y}."
     )
 
@@ -124,7 +124,7 @@ def sessions_over_time(data: pd.DataFrame, look: Look) -> Drawn:
     present = [state for state in STATES if state in set(rows["state"])]
     scale = alt.Scale(domain=present, range=[fills[state] for state in present])
     legend = alt.Legend(symbolType="square", symbolStrokeColor=look.accent, symbolStrokeWidth=1)
-    axis = parts.counting(rows["top"].max())
+    axis = encodings.counting(rows["top"].max())
     return (
         alt.Chart(_placed(rows))
         .mark_rect(stroke=look.accent, strokeWidth=1)
@@ -144,8 +144,8 @@ def sessions_over_time(data: pd.DataFrame, look: Look) -> Drawn:
 
 def _gain_words(data: pd.DataFrame) -> str:
     known = data.dropna(subset=["mean"]).sort_values("period")
-    first, last = (parts.signed(float(known["mean"].iloc[place])) for place in (0, -1))
-    counted = f"{parts.plural(known['n'].sum(), 'session')} {_span(known)}."
+    first, last = (encodings.signed(float(known["mean"].iloc[place])) for place in (0, -1))
+    counted = f"{encodings.plural(known['n'].sum(), 'session')} {_span(known)}."
     if len(known) == 1:
         return f"{counted} Mean gain {last} percentage points."
     return f"{counted} Mean gain first {first}, last {last} percentage points."
@@ -189,7 +189,7 @@ def gain_over_time(data: pd.DataFrame, look: Look) -> Drawn:
 
 def _cost_words(data: pd.DataFrame) -> str:
     total = float(data["cost_usd"].astype(float).sum())
-    return f"{total:,.2f} US dollars for {parts.plural(data['n'].sum(), 'question')} {_span(data)}."
+    return f"{total:,.2f} US dollars for {encodings.plural(data['n'].sum(), 'question')} {_span(data)}."
 
 
 @chart(

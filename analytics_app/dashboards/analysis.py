@@ -16,19 +16,20 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd  # type: ignore[import-untyped]
 
-from sessions_app.domain import keys
 from sessions_app.domain.models import Contribution, Session
+from sessions_app.domain.store import keys
 
-from .. import aggregates, queries
-from ..charts.look import PLACES
-from ..figures import Month, merge
+from ..charts.sources import Rows
+from ..charts.theme import PLACES
 from ..inference import ancova
 from ..inference.effects import Effect, cohens_d, hedges_g, paired_dav, paired_dz
-from ..inference.values import TooFew, sample
-from ..queries import Months, Span
-from . import individuals
-from .chosen import Chosen
-from .rows import Rows
+from ..inference.results import TooFew, sample
+from ..statistics import items as statistics_items
+from ..statistics import queries
+from ..statistics.queries import Months, Span
+from ..statistics.sums import Month, merge
+from . import session_scores
+from .selection import Chosen
 
 MOST_SESSIONS = 3_000  # read within a request; more are analysed by choosing fewer months
 MOST_KEPT = 8
@@ -146,7 +147,7 @@ def sessions(months: Months, version: str) -> Read:
 
 
 def _read(months: Months) -> Read:
-    span = Span.of(aggregates.first_day(months.first), aggregates.last_day(months.last))
+    span = Span.of(statistics_items.first_day(months.first), statistics_items.last_day(months.last))
     rows, met, void = [], 0, 0
     for condition in keys.CONDITIONS:
         found = list(queries.sessions_of_condition(condition, span))
@@ -159,7 +160,7 @@ def _read(months: Months) -> Read:
 
 
 def _rows(found: list[Session]) -> list[dict[str, Any]]:
-    counted = individuals.contributions(found)
+    counted = session_scores.contributions(found)
     return [dict(_row(one, counted[one.session_id])) for one in found if one.session_id in counted]
 
 
@@ -175,7 +176,7 @@ def _row(session: Session, counted: Contribution) -> Iterator[tuple[str, Any]]:
     for name in ("completed", "flagged", "simulated"):
         yield name, bool(sums.get(name))
     for moment in ("baseline", "final"):
-        yield f"{moment}_score", individuals.score(counted, moment)
+        yield f"{moment}_score", session_scores.score(counted, moment)
 
 
 class _Kept(Generic[_V]):

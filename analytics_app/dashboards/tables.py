@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sessions_app.domain import keys
+from sessions_app.domain.store import keys
 
-from .. import queries
-from ..figures import POINT, Figures, Month, Spread, merge
+from ..charts import sources
 from ..inference import effects
-from ..inference.values import Interval, TooFew
-from ..queries import Day
-from . import rows
+from ..inference.results import Interval, TooFew
+from ..statistics import queries
+from ..statistics.queries import Day
+from ..statistics.sums import POINT, Figures, Month, Spread, merge
 
 SMALL = 5
 TINTS = 5
@@ -265,7 +265,7 @@ class Comparison:
 def static_against_dynamic(by_type: Mapping[str, Figures]) -> list[Comparison]:
     found = []
     for label, unit, name, places in MEASURES:
-        one, other = (rows.spread_of(by_type[kind], name) for kind in ("static", "dynamic"))
+        one, other = (sources.spread_of(by_type[kind], name) for kind in ("static", "dynamic"))
         static, dynamic = (Line(label, unit, spread, interval(spread), places) for spread in (one, other))
         found.append(Comparison(label, unit, places, static, dynamic, effects.cohens_d(one, other)))
     return found

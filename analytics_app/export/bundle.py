@@ -27,15 +27,15 @@ from django.conf import settings
 
 from sessions_app.domain.models import AuditHead
 
+from . import codebook, grouping, profiles, read, write
 from . import columns as c
-from . import grouping, profiles, reading, redcap, writing
-from .choice import Choice
-from .codes import Coder
 from .columns import TEXT, Map
-from .levels import WIDE
 from .profiles import Plan
-from .reading import Range, Whole
-from .rows import Calendar, Parts, base, rows
+from .pseudonyms import Coder
+from .read import Range, Whole
+from .request import Choice
+from .session_rows import Calendar, Parts, base, rows
+from .tables import WIDE
 
 MANIFEST: Final = "manifest.json"
 CODEBOOK: Final = "codebook.csv"
@@ -109,8 +109,8 @@ def build(choice: Choice, folder: Path, *, zone: ZoneInfo, tick: Tick = lambda d
     with ExitStack() as stack:
         making = _Making(choice, folder, coder, stack)
         try:
-            within = reading.range_of(choice.chosen, zone=zone)
-        except reading.NothingThere:
+            within = read.range_of(choice.chosen, zone=zone)
+        except read.NothingThere:
             within = None
         if within is not None:
             making.take(within, Calendar(zone, within.first), tick)
@@ -129,7 +129,7 @@ class _Making:
         self.stack = stack
         self.public: grouping.Grouped | None = None
         self.tables = {
-            level: stack.enter_context(writing.Table(folder, level, plan.columns, labels=choice.labels))
+            level: stack.enter_context(write.Table(folder, level, plan.columns, labels=choice.labels))
             for level, plan in self.plans.items()
             if choice.profile != "public"  # whose columns follow from the rows
         }
@@ -142,7 +142,7 @@ class _Making:
         self.students = stack.enter_context(closing(_Seen(folder / "students")))
 
     def take(self, within: Range, calendar: Calendar, tick: Tick) -> None:
-        self.total = reading.count(within)
+        self.total = read.count(within)
         source = self._read(within, tick)
         if self.choice.profile == "public":
             self._take_public(source, calendar)
@@ -165,8 +165,8 @@ class _Making:
         def passed() -> None:
             self.done += 1
 
-        found = reading.found(within, self.choice.chosen.conditions, passed)
-        for whole in reading.whole(found, judge):
+        found = read.found(within, self.choice.chosen.conditions, passed)
+        for whole in read.whole(found, judge):
             self.done += 1
             tick(self.done, self.total)
             if whole.obstacle:
@@ -195,7 +195,7 @@ class _Making:
         self.sessions = len(self.public.rows)
         columns = profiles.public_columns(self.public.kept)
         self.plans[WIDE].columns = columns
-        table = writing.Table(self.folder, WIDE, columns, labels=self.choice.labels)
+        table = write.Table(self.folder, WIDE, columns, labels=self.choice.labels)
         self.tables[WIDE] = self.stack.enter_context(table)
         for row, means, size in sorted(self.public.rows, key=lambda each: (each[0].condition, each[1])):
             table.add([row.condition, row.location, row.interval, row.type, *means, size])
@@ -228,18 +228,18 @@ class _Making:
             table.close()
 
     def packed(self, within: Range | None, step: Callable[[], None]) -> Built:
-        redcap.write(self.folder / CODEBOOK, {level: plan.columns for level, plan in self.plans.items()})
+        codebook.write(self.folder / CODEBOOK, {level: plan.columns for level, plan in self.plans.items()})
         paths = [path for table in self.tables.values() for path in table.paths]
         names = [CODEBOOK, *(path.relative_to(self.folder).as_posix() for path in paths)]
         target = self.folder / "export.zip"
-        files = writing.pack(target, self.folder, names, step)
+        files = write.pack(target, self.folder, names, step)
         manifest = self.manifest(within, files)
-        writing.add(target, MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        write.add(target, MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
         with target.open("rb") as file:
             os.fsync(file.fileno())
         return Built(
             path=target,
-            sha256=writing.sha256(target),
+            sha256=write.sha256(target),
             size=target.stat().st_size,
             version=str(manifest["data"]["version"]),
             rows={level: table.rows for level, table in self.tables.items()},

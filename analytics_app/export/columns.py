@@ -13,11 +13,11 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sessions_app import field_policy
-from sessions_app.domain import keys
+from sessions_app.access import field_policy
+from sessions_app.domain.store import keys
 
 if TYPE_CHECKING:  # the lake's writer has no data dictionary
-    from sessions_app import codebook
+    from sessions_app.dictionary import codebook
 
 Map = Mapping[str, Any]
 Objects = Mapping[str, Any]
@@ -159,14 +159,14 @@ def value(objects: Objects, role: str, path: str, kind: str) -> Any:
 
 @cache
 def _meanings() -> codebook.Meanings:
-    from sessions_app import codebook
+    from sessions_app.dictionary import codebook
 
     return codebook.load()
 
 
 @cache
 def _dictionary(entity: str) -> Mapping[str, codebook.Row]:
-    from sessions_app import codebook
+    from sessions_app.dictionary import codebook
 
     return {row.path: row for row in codebook.rows(_meanings(), entity)}
 

@@ -8,13 +8,13 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from sessions_app.domain import keys
 from sessions_app.domain.models.export import PROFILES
-from sessions_app.forms import KINDS, PLACES, UNKNOWN
+from sessions_app.domain.store import keys
+from sessions_app.forms.staff import KINDS, PLACES, UNKNOWN
 
-from . import levels
-from .choice import Choice
-from .reading import BadChoice, Chosen
+from . import tables
+from .read import BadChoice, Chosen
+from .request import Choice
 
 LABELS = {
     "coded": "Coded: codes in place of ids, nothing that leads to a person or a place",
@@ -66,7 +66,7 @@ class ExportForm(forms.Form):
     levels = forms.MultipleChoiceField(
         label="Tables",
         help_text="None chosen means all.",
-        choices=[(level, level.replace("_", " ")) for level in levels.LEVELS],
+        choices=[(level, level.replace("_", " ")) for level in tables.LEVELS],
         required=False,
         widget=forms.CheckboxSelectMultiple,
         error_messages={"invalid_choice": UNKNOWN},

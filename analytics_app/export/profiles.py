@@ -9,15 +9,15 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from sessions_app.domain import consent
+from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import Student
-from socratic_site.local import kept_secret
+from socratic_site.local.files import kept_secret
 
 from . import columns as c
-from . import grouping, levels
-from .codes import Coder
+from . import grouping, tables
 from .columns import ID, NUMBER, TEXT, WHOLE, YES_NO, Column, Map, Objects
-from .reading import BadChoice
+from .pseudonyms import Coder
+from .read import BadChoice
 
 INSIDE_THE_STUDY: Final = frozenset({"not_shared", "needs_reconsent", "returned", "unreviewed"})
 """Reasons that keep data from others, not from the study itself, for which a full export is."""
@@ -63,7 +63,9 @@ def obstacle(profile: Map | None, session: Map, *, kind: str, simulated: bool) -
         return reason if reason in VOID_REASONS else "void_other"
     try:
         student = Student.from_raw_data(dict(profile))
-        refusal = consent.may_export(student, unreviewed=is_simulated or bool(settings.EXPORT_UNREVIEWED))
+        refusal = consent_decisions.may_export(
+            student, unreviewed=is_simulated or bool(settings.EXPORT_UNREVIEWED)
+        )
     except (AttributeError, KeyError, TypeError, ValueError):
         return "consent_missing"  # a profile of another writer that does not say it
     return None if kind == "full" and refusal in INSIDE_THE_STUDY else refusal
@@ -82,9 +84,9 @@ def study_key() -> bytes:
 
 def columns_of(level: str, kind: str) -> tuple[Column, ...]:
     """Those that the field policy gives the profile; empty where it does not have the table."""
-    if kind == "public" and level not in levels.PUBLIC:
+    if kind == "public" and level not in tables.PUBLIC:
         return ()
-    return tuple(column for column in levels.columns(level) if kind in column.exports)
+    return tuple(column for column in tables.columns(level) if kind in column.exports)
 
 
 Reader = Callable[[Objects], Any]
@@ -158,7 +160,7 @@ def public_rule() -> grouping.Rule:
 def averaged() -> tuple[Column, ...]:
     """The columns of public data that are told as means; the two scores, which every row has, come first."""
     scores = [f"{kind}_score" for kind in ("final", "baseline")]
-    columns = [column for column in columns_of(levels.WIDE, "public") if column.name not in WHOLE_COLUMNS]
+    columns = [column for column in columns_of(tables.WIDE, "public") if column.name not in WHOLE_COLUMNS]
     ordered = sorted(columns, key=lambda column: scores.index(column.name) if column.name in scores else 2)
     note = "Mean over the row's group."
     return tuple(replace(column, kind=NUMBER, choices={}, note=note) for column in ordered)
@@ -189,7 +191,7 @@ def _number(column: Column, objects: Objects) -> float | None:
 
 
 def public_columns(kept: Sequence[int]) -> tuple[Column, ...]:
-    whole = {column.name: column for column in columns_of(levels.WIDE, "public")}
+    whole = {column.name: column for column in columns_of(tables.WIDE, "public")}
     columns = averaged()
     return (*(whole[name] for name in WHOLE_COLUMNS), *(columns[index] for index in kept), GROUP_SIZE)
 

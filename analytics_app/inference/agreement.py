@@ -12,7 +12,7 @@ from scipy import stats  # type: ignore[import-untyped]
 from statsmodels.stats.inter_rater import cohens_kappa  # type: ignore[import-untyped]
 
 from .effects import mean_interval
-from .values import LEVEL, Interval, TooFew, sample
+from .results import LEVEL, Interval, TooFew, sample
 
 
 @dataclass(frozen=True, slots=True)

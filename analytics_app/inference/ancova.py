@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
-from sessions_app.domain import keys
+from sessions_app.domain.store import keys
 
-from . import checks, linear
-from .values import LEVEL, Interval, TooFew
+from . import assumptions, factorial
+from .results import LEVEL, Interval, TooFew
 
 FACTORS = ("location", "interval", "type")
 LEAST_IN_CELL = 2
@@ -77,14 +77,14 @@ class Contrast:
 @dataclass(frozen=True, slots=True)
 class Ancova:
     n: int
-    terms: tuple[linear.Term, ...]
+    terms: tuple[factorial.Term, ...]
     residual_df: int
     residual_squares: float
     r_squared: float
     mean_baseline: float
     adjusted_means: tuple[AdjustedMean, ...]
     contrasts: tuple[Contrast, ...]
-    checks: tuple[checks.Check, ...]
+    checks: tuple[assumptions.Check, ...]
     enough: Literal[True] = field(default=True, init=False)
 
 
@@ -181,23 +181,23 @@ def _constant(sessions: pd.DataFrame) -> str | None:
 
 
 def _ancova(sessions: pd.DataFrame, cells: dict[str, int], level: float) -> Ancova | TooFew:
-    fit = linear.fit(sessions, outcome="final_score", covariate="baseline_score", factors=FACTORS)
+    fit = factorial.fit(sessions, outcome="final_score", covariate="baseline_score", factors=FACTORS)
     if fit.residual_squares <= 1e-9 * fit.model.centered_tss:
         return TooFew("the model fits every score exactly, so nothing is left to measure chance by")
     return Ancova(
         n=fit.n,
-        terms=tuple(linear.terms(fit)),
+        terms=tuple(factorial.terms(fit)),
         residual_df=fit.residual_df,
         residual_squares=fit.residual_squares,
         r_squared=float(fit.model.rsquared),
         mean_baseline=float(fit.covariate_mean or 0),
         adjusted_means=tuple(_adjusted_means(fit, cells, level)),
         contrasts=tuple(contrasts(fit, planned(), level=level)),
-        checks=tuple(checks.all_of(fit, [str(one) for one in sessions["session_id"]])),
+        checks=tuple(assumptions.all_of(fit, [str(one) for one in sessions["session_id"]])),
     )
 
 
-def _adjusted_means(fit: linear.Fit, cells: dict[str, int], level: float) -> Iterable[AdjustedMean]:
+def _adjusted_means(fit: factorial.Fit, cells: dict[str, int], level: float) -> Iterable[AdjustedMean]:
     order = sorted(fit.cells, key=lambda cell: keys.Condition(*cell).code)
     found = fit.model.t_test(np.array([fit.cell_row(cell) for cell in order]))
     limits = found.conf_int(1 - level)
@@ -242,7 +242,7 @@ def _mean_of(places: list[str], sign: int) -> Weights:
     return dict.fromkeys(cells, sign / len(cells))
 
 
-def contrasts(fit: linear.Fit, plan: dict[str, Weights], *, level: float = LEVEL) -> list[Contrast]:
+def contrasts(fit: factorial.Fit, plan: dict[str, Weights], *, level: float = LEVEL) -> list[Contrast]:
     """Contrasts of adjusted means by t tests on the model; p also adjusted over all by Holm (1979)."""
     rows = np.array(
         [sum(weight * fit.cell_row(cell) for cell, weight in weights.items()) for weights in plan.values()]

@@ -15,7 +15,7 @@ from typing import Literal
 
 from scipy import special  # type: ignore[import-untyped]
 
-from .values import LEVEL, Interval, Summary, TooFew
+from .results import LEVEL, Interval, Summary, TooFew
 
 Named = Literal["Cohen's d", "Hedges' g", "d_z", "d_av"]
 

@@ -15,7 +15,7 @@ For Athena and Glue: one table each, partitioned by `month` (string), projected 
 with the storage template `<lake>/<table>/month=${month}/`.
 
 `tables` declares, `records` converts, `stores` keeps, `writing` brings a batch of stream records in (for the
-local worker, and as a Lambda function of its own, `analytics_app.lake.writing.handler`, beside that of the
+local worker, and as a Lambda function of its own, `analytics_app.lake.write.handler`, beside that of the
 statistics: a lake that is away then holds up neither statistics nor seals, and the function needs no right on
 the table). None of these imports Django, pandas or pyarrow. `compaction` does import pyarrow.
 """

@@ -24,15 +24,15 @@ from typing import Any, Final
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from sessions_app.domain import keys
 from sessions_app.domain.models import DirectoryEntry, Tombstone
+from sessions_app.domain.store import keys
 
-from ..export.codes import Coder
 from ..export.columns import NUMBER, TIME, WHOLE, YES_NO, Column
-from ..export.writing import GROUP_ROWS, Parquet
+from ..export.pseudonyms import Coder
+from ..export.write import GROUP_ROWS, Parquet
 from . import tables
 from .records import REMOVALS, VOIDS
-from .stores import LakeAway, Store
+from .storage import LakeAway, Store
 
 Row = tuple[Any, ...]
 """In the order of the table's columns: `entity_key`, `version`, `session_id`, `student_id`, ..."""

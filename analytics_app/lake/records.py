@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sessions_app.domain import keys
 from sessions_app.domain.models import Item
 from sessions_app.domain.models.cleaned import cleaned, without_value
 from sessions_app.domain.models.intervention import QUESTIONS
+from sessions_app.domain.store import keys
 
 from ..export import columns as c
-from ..export.codes import Coder
 from ..export.columns import ID, TEXT, TIME, Column, Map, Objects, Unreadable
-from ..export.levels import state
-from ..export.rows import elements, questions_of
+from ..export.pseudonyms import Coder
+from ..export.session_rows import elements, questions_of
+from ..export.tables import state
 from . import tables
 
 REMOVALS: Final = "removals"

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from sessions_app import modelled
+from sessions_app.dictionary import model_attributes
 from sessions_app.domain.models.session import FLAGS
 
 from ..export import columns as c
 from ..export.columns import ID, LIST, NUMBER, TEXT, TIME, WHOLE, YES_NO, Column, Made, Stored
-from ..export.levels import DECLARED
+from ..export.tables import DECLARED
 
 PROFILE: Final = "coded"
 """The lake has the columns and the codes of coded exports: both join."""
@@ -128,7 +128,9 @@ def _column(each: Stored | Made) -> Column:
 
 @cache
 def _kinds(entity: str) -> Mapping[str, str]:
-    return {found.path: found.kind for found in modelled.attributes(modelled.entities()[entity])}
+    return {
+        found.path: found.kind for found in model_attributes.attributes(model_attributes.entities()[entity])
+    }
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from ..dashboards.wording import contrast_words, number, p_value, signed_number, term_words
+from ..dashboards.format import contrast_words, number, p_value, signed_number, term_words
 
 register = template.Library()
 

@@ -11,18 +11,20 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 from pynamodb.exceptions import PynamoDBException
 
-from sessions_app import auditing, paging, study
-from sessions_app.access import actor, allow, roles_in_view
-from sessions_app.domain import audit, keys
+from sessions_app import paging, study
+from sessions_app.access import account_audit
+from sessions_app.access.roles import actor, allow, roles_in_view
+from sessions_app.domain.audit import log as audit_log
 from sessions_app.domain.models import Session, readable
+from sessions_app.domain.store import keys
 
-from .. import queries
-from ..dashboards import individuals
-from ..forms import ChosenForm
+from ..dashboards import session_scores
+from ..dashboards.filters import ChosenForm
+from ..statistics import queries
 from . import dashboards
 
 if TYPE_CHECKING:
-    from ..dashboards.rows import Rows
+    from ..charts.sources import Rows
 
 NOBODY: frozenset[str] = frozenset()
 FORMS = ("svg", "png", "csv")
@@ -39,27 +41,27 @@ class Refused(ValueError):
 @require_safe
 def chart(request: HttpRequest, name: str, form: str) -> HttpResponse:
     """With the right version of the data in the address nothing is read, and nothing changes any more."""
-    from ..dashboards import pictures
+    from ..dashboards import chart_cards
 
     if name not in _sources(NOBODY) or form not in FORMS:
         return _told("There is no such chart.", 404)
     try:
         look = _look(request.GET)
         asked = str(request.GET.get("v", ""))
-        rows = pictures.kept(name, asked) if asked else None
+        rows = chart_cards.kept(name, asked) if asked else None
         if rows is None:
             rows = _rows(name, request.GET, roles_in_view(request))
     except Refused as fault:
         return _told(str(fault), 422)
-    version = pictures.version_of(rows)
+    version = chart_cards.version_of(rows)
     etag = f'"{"-".join((name, version, form, *look.values()))}"'
     if name == "student_sessions" and asked != version:  # else it is part of a page, which was audited
-        auditing.look(request, "chart.view", student_id=str(request.GET["student"]))
+        account_audit.look(request, "chart.view", student_id=str(request.GET["student"]))
     response = get_conditional_response(request, etag=etag)
     if response is None or response.status_code != 304:
         if form == "csv" and not _is_told(request, name):
             return _told("Not exported: the store did not answer, so the export could not be logged.", 503)
-        content, media_type = pictures.drawn(name, rows, version=version, form=form, **look)
+        content, media_type = chart_cards.drawn(name, rows, version=version, form=form, **look)
         response = HttpResponse(content, content_type=media_type)
         response["Content-Disposition"] = (
             f'{"inline" if form == "svg" else "attachment"}; filename="{name}.{form}"'
@@ -73,7 +75,9 @@ def _is_told(request: HttpRequest, name: str) -> bool:
     """Data that leave as a file are in the audit log before they do; a picture shows what its page shows."""
     asked = {key: str(value) for key, value in request.GET.items() if key in (*NAMES, "condition", "student")}
     try:
-        audit.record("export", by=actor(request), now=study.now(), subject=f"chart {name}, CSV", new=asked)
+        audit_log.record(
+            "export", by=actor(request), now=study.now(), subject=f"chart {name}, CSV", new=asked
+        )
     except PynamoDBException:
         return False
     return True
@@ -105,28 +109,28 @@ def _rows(name: str, sent: QueryDict, roles: frozenset[str]) -> Rows:
 
 def _sources(roles: frozenset[str]) -> dict[str, Callable[[str, ChosenForm], Rows]]:
     """By chart name, of what these roles see; reading is theirs, making rows is that of `dashboards.rows`."""
-    from ..dashboards import rows
+    from ..charts import sources
 
     return {
-        **dict.fromkeys(rows.FROM_MONTHS, _from_months),
-        **dict.fromkeys(rows.FROM_DAYS, _over_time),
-        **dict.fromkeys(rows.FROM_CONDITION, _from_condition),
+        **dict.fromkeys(sources.FROM_MONTHS, _from_months),
+        **dict.fromkeys(sources.FROM_DAYS, _over_time),
+        **dict.fromkeys(sources.FROM_CONDITION, _from_condition),
         "before_after": partial(_before_after, roles=roles),
         "student_sessions": partial(_student_sessions, roles=roles),
     }
 
 
 def _from_months(name: str, form: ChosenForm) -> Rows:
-    from ..dashboards import rows
+    from ..charts import sources
 
-    return rows.FROM_MONTHS[name](form.chosen().read())
+    return sources.FROM_MONTHS[name](form.chosen().read())
 
 
 def _over_time(name: str, form: ChosenForm) -> Rows:
-    from ..dashboards import rows
+    from ..charts import sources
 
     unit: Any = form.value("unit")
-    return rows.FROM_DAYS[name](form.chosen().days(), unit) if unit else _from_months(name, form)
+    return sources.FROM_DAYS[name](form.chosen().days(), unit) if unit else _from_months(name, form)
 
 
 def _condition(form: ChosenForm) -> keys.Condition:
@@ -137,17 +141,17 @@ def _condition(form: ChosenForm) -> keys.Condition:
 
 
 def _from_condition(name: str, form: ChosenForm) -> Rows:
-    from ..dashboards import rows
+    from ..charts import sources
 
     found = queries.condition_figures(_condition(form), form.chosen().months)
-    return rows.FROM_CONDITION[name](found)
+    return sources.FROM_CONDITION[name](found)
 
 
 def _before_after(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows:
     """Of a page of a condition's sessions, or of all that are analysed."""
     if "condition" in form.sent:
         listing = dashboards.sessions_of_condition(_condition(form))
-        return individuals.before_after(_scored(listing, form, roles))
+        return session_scores.before_after(_scored(listing, form, roles))
     from ..dashboards import analysis
 
     try:
@@ -159,14 +163,14 @@ def _before_after(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows
 def _student_sessions(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows:
     try:
         listing = dashboards.sessions_of_student(str(form.sent.get("student", "")))
-        return individuals.over_sessions(_scored(listing, form, roles))
+        return session_scores.over_sessions(_scored(listing, form, roles))
     except keys.BadKey:
         raise Refused("student: the id of a student.") from None
 
 
-def _scored(listing: paging.Listing, form: ChosenForm, roles: frozenset[str]) -> list[individuals.Scored]:
+def _scored(listing: paging.Listing, form: ChosenForm, roles: frozenset[str]) -> list[session_scores.Scored]:
     try:
         page = paging.page(listing, form.sent.get("cursor"), size=dashboards.PER_PAGE)
     except paging.BadCursor as fault:
         raise Refused(f"cursor: {fault}.") from None
-    return individuals.scored(readable(page.items, Session), roles)
+    return session_scores.scored(readable(page.items, Session), roles)

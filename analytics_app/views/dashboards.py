@@ -18,21 +18,24 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from sessions_app import auditing, paging, study
-from sessions_app.access import allow, roles_in_view
-from sessions_app.domain import keys, spending, worker_status
+from sessions_app import paging, study
+from sessions_app.access import account_audit
+from sessions_app.access.roles import allow, roles_in_view
 from sessions_app.domain.models import Session, Student, readable
+from sessions_app.domain.store import keys
+from sessions_app.domain.stream_worker import status as worker_status
+from sessions_app.domain.tutor import budget
 from sessions_app.pages import render, seen
 
-from .. import queries
-from ..dashboards import chosen, individuals
-from ..dashboards.chosen import Chosen
-from ..figures import Month, merge
-from ..forms import ChosenForm
+from ..dashboards import selection, session_scores
+from ..dashboards.filters import ChosenForm
+from ..dashboards.selection import Chosen
+from ..statistics import queries
+from ..statistics.sums import Month, merge
 
 if TYPE_CHECKING:
-    from ..dashboards.pictures import Figure
-    from ..dashboards.rows import Rows
+    from ..charts.sources import Rows
+    from ..dashboards.chart_cards import Figure
 
 READERS = ("researcher", "admin")
 PAGES = {
@@ -69,15 +72,16 @@ def _show(request: HttpRequest, name: str, form: ChosenForm | None, **more: Any)
 
 def _figures(names: Iterable[str], read: list[Month], query: str) -> dict[str, Figure]:
     """Charts of the statistics by month."""
-    from ..dashboards import pictures, rows
+    from ..charts import sources
+    from ..dashboards import chart_cards
 
-    return {name: pictures.figure(name, rows.FROM_MONTHS[name](read), query) for name in names}
+    return {name: chart_cards.figure(name, sources.FROM_MONTHS[name](read), query) for name in names}
 
 
 def _figure(name: str, rows: Rows, query: str) -> Figure:
-    from ..dashboards import pictures
+    from ..dashboards import chart_cards
 
-    return pictures.figure(name, rows, query)
+    return chart_cards.figure(name, rows, query)
 
 
 def _simulated(read: Sequence[Month]) -> dict[str, int]:
@@ -121,11 +125,11 @@ def _live(asked: Chosen, read: list[Month], form: ChosenForm) -> dict[str, Any]:
     from ..dashboards import tables
 
     today = study.now().date()
-    recent = [asked.only(day) for day in chosen.newest_days(3)]
+    recent = [asked.only(day) for day in selection.newest_days(3)]
     of_today = next((day for day in recent if day.day == today), None)
     last = max((day.day for day in recent if day.started), default=None)
     return {
-        "tiles": tables.tiles(read, recent, chosen.day_before(today)),
+        "tiles": tables.tiles(read, recent, selection.day_before(today)),
         "today": today,
         "counts": tables.counts_of_day(of_today),
         "arms": tables.ARMS,
@@ -179,11 +183,12 @@ def condition(request: HttpRequest, code: str) -> HttpResponse:
     cell, form = _condition(code), _form(request)
     if not form.is_valid():
         return _show(request, "dashboard_condition", form, cell=cell, here="dashboard_conditions")
-    from ..dashboards import rows, tables
+    from ..charts import sources
+    from ..dashboards import tables
     from ..inference import effects
 
     found = queries.condition_figures(cell, form.chosen().months)
-    names = rows.FROM_CONDITION if cell.type == "dynamic" else ("score_distribution",)
+    names = sources.FROM_CONDITION if cell.type == "dynamic" else ("score_distribution",)
     query = f"{form.whole_query}&{urlencode({'condition': cell.code})}"
     return _show(
         request,
@@ -200,7 +205,7 @@ def condition(request: HttpRequest, code: str) -> HttpResponse:
         recommend=tables.share(found["recommended"], found["recommended_n"]),
         bins=tables.gain_bins(found),
         d_z=effects.paired_dz(found.gain),
-        figures={name: _figure(name, rows.FROM_CONDITION[name](found), query) for name in names},
+        figures={name: _figure(name, sources.FROM_CONDITION[name](found), query) for name in names},
         simulated={"sessions": found.sessions, "n": found["simulated"]},
     )
 
@@ -220,7 +225,7 @@ def condition_sessions(request: HttpRequest, code: str) -> HttpResponse:
         page = paging.page(sessions_of_condition(cell), cursor, size=PER_PAGE)
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
-    found = individuals.scored(readable(page.items, Session), roles_in_view(request))
+    found = session_scores.scored(readable(page.items, Session), roles_in_view(request))
     query = urlencode({"condition": cell.code, **({"cursor": cursor} if cursor else {})})
     return _show(
         request,
@@ -231,7 +236,7 @@ def condition_sessions(request: HttpRequest, code: str) -> HttpResponse:
         page=page,
         found=found,
         beyond_first=bool(cursor),
-        figure=_figure("before_after", individuals.before_after(found), query),
+        figure=_figure("before_after", session_scores.before_after(found), query),
     )
 
 
@@ -300,18 +305,18 @@ def time(request: HttpRequest) -> HttpResponse:
         first_day=asked.first_day,
         last_day=asked.last_day,
         was_cut=asked.was_cut,
-        most_days=chosen.MOST_DAYS,
+        most_days=selection.MOST_DAYS,
         figures=_over_time(asked, unit, form.whole_query),
     )
 
 
 def _over_time(asked: Chosen, unit: Any, query: str) -> dict[str, Figure]:
-    from ..dashboards import rows
+    from ..charts import sources
 
     if unit == "month":
-        return _figures(rows.FROM_DAYS, asked.read(), query)
+        return _figures(sources.FROM_DAYS, asked.read(), query)
     found = asked.days()
-    return {name: _figure(name, make(found, unit), query) for name, make in rows.FROM_DAYS.items()}
+    return {name: _figure(name, make(found, unit), query) for name, make in sources.FROM_DAYS.items()}
 
 
 # --- a student over sessions
@@ -334,10 +339,10 @@ def student(request: HttpRequest, student_id: str) -> HttpResponse:
         raise Http404("no such student") from None
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
-    found = individuals.scored(readable(page.items, Session), roles_in_view(request))
+    found = session_scores.scored(readable(page.items, Session), roles_in_view(request))
     query = urlencode({"student": student_id, **({"cursor": cursor} if cursor else {})})
     code = found[0].session.student_code if found else _code(student_id)
-    auditing.look(request, "chart.view", student_id=student_id)
+    account_audit.look(request, "chart.view", student_id=student_id)
     return _show(
         request,
         "dashboard_student",
@@ -348,7 +353,7 @@ def student(request: HttpRequest, student_id: str) -> HttpResponse:
         found=found,
         has_scores=any(one.baseline is not None for one in found),
         beyond_first=bool(cursor),
-        figure=_figure("student_sessions", individuals.over_sessions(found), query),
+        figure=_figure("student_sessions", session_scores.over_sessions(found), query),
     )
 
 
@@ -370,7 +375,8 @@ def ai(request: HttpRequest) -> HttpResponse:
     form = _form(request, "location", "interval")
     if not form.is_valid():
         return _show(request, "dashboard_ai", form)
-    from ..dashboards import rows, tables
+    from ..charts import sources
+    from ..dashboards import tables
 
     read = form.chosen().read()
     dynamic = [part for part in read if keys.Condition.from_code(part.code).type == "dynamic"]
@@ -378,9 +384,9 @@ def ai(request: HttpRequest) -> HttpResponse:
         request,
         "dashboard_ai",
         form,
-        silent=spending.health(study.now()),
+        silent=budget.health(study.now()),
         tutor=tables.tutor(merge(read)),
-        by_month=tables.tutor_by(rows.by_month(dynamic)),
+        by_month=tables.tutor_by(sources.by_month(dynamic)),
         by_location=tables.tutor_by(queries.grouped(dynamic, "location")),
         figures=_figures(("ai_cost",), read, form.whole_query),
         simulated=_simulated(read),

@@ -19,13 +19,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 from pynamodb.exceptions import PynamoDBException
 
 from sessions_app import study
-from sessions_app.access import actor, allow, roles_of
-from sessions_app.domain import exports, keys
-from sessions_app.domain.audit import Actor
+from sessions_app.access.roles import actor, allow, roles_of
+from sessions_app.domain import export_jobs
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import ExportJob
+from sessions_app.domain.store import keys
 from sessions_app.pages import render
 
-from ..export import choice
+from ..export import request as export_request
 from ..export.forms import ExportForm
 from ..export.profiles import REASONS
 
@@ -109,7 +110,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _show(request, form, status=422)
     told = form.cleaned_data
-    exports.ask(
+    export_jobs.ask(
         export_id=told["export_id"],
         profile=told["profile"],
         filters=form.filters(),
@@ -136,9 +137,12 @@ def _show(request: HttpRequest, form: ExportForm | None, *, status: int = 200) -
 
 
 def _rows(reader: Actor, now: datetime) -> list[Row]:
-    found: Iterable[ExportJob] = islice(exports.jobs(), SHOWN)
-    left = exports.departures()
-    return [Row(job, exports.state_of(job, left=left, now=now), exports.is_for(job, reader)) for job in found]
+    found: Iterable[ExportJob] = islice(export_jobs.jobs(), SHOWN)
+    left = export_jobs.departures()
+    return [
+        Row(job, export_jobs.state_of(job, left=left, now=now), export_jobs.is_for(job, reader))
+        for job in found
+    ]
 
 
 @allow(*READERS)
@@ -151,20 +155,20 @@ def download(request: HttpRequest, export_id: str) -> HttpResponseBase:
     except (ExportJob.DoesNotExist, keys.BadKey):
         raise Http404 from None
     try:
-        exports.may_hand_out(job, by=actor(request), now=study.now())
-        file = choice.path_of(job).open("rb")  # before the note: what is not there does not leave
-    except exports.NotAllowed as fault:
+        export_jobs.may_hand_out(job, by=actor(request), now=study.now())
+        file = export_request.path_of(job).open("rb")  # before the note: what is not there does not leave
+    except export_jobs.NotAllowed as fault:
         return _refused(request, str(fault), 403)
-    except exports.NoLonger as fault:
+    except export_jobs.NoLonger as fault:
         return _refused(request, str(fault), 410)
     except FileNotFoundError:
         return _refused(request, "The file is not on this machine. Ask for the export again.", 410)
     try:
-        exports.note_handed_out(job, by=actor(request), now=study.now())
+        export_jobs.note_handed_out(job, by=actor(request), now=study.now())
     except BaseException:
         file.close()
         raise
-    return FileResponse(file, as_attachment=True, filename=choice.name_of(job))
+    return FileResponse(file, as_attachment=True, filename=export_request.name_of(job))
 
 
 def _refused(request: HttpRequest, why: str, status: int) -> HttpResponse:

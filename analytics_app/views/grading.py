@@ -21,19 +21,27 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from sessions_app import auditing, paging, study
-from sessions_app.access import actor, allow
-from sessions_app.domain import review
-from sessions_app.domain.content import Package
+from sessions_app import paging, study
+from sessions_app.access import account_audit
+from sessions_app.access.roles import actor, allow
+from sessions_app.domain.content.package import Package
+from sessions_app.domain.grading import human as human_scoring
+from sessions_app.domain.grading.human import (
+    Answer,
+    ChangedMeanwhile,
+    Criterion,
+    NothingToScore,
+    NotYours,
+    Place,
+)
 from sessions_app.domain.models import InvalidField, Item, Review, ReviewedAnswer
-from sessions_app.domain.models.transaction import Busy
-from sessions_app.domain.review import Answer, ChangedMeanwhile, Criterion, NothingToScore, NotYours, Place
-from sessions_app.domain.run import ConsentNotInForce
-from sessions_app.forms import DayFilter, StaffForm
+from sessions_app.domain.session.record import ConsentNotInForce
+from sessions_app.domain.store.transactions import Busy
+from sessions_app.forms.staff import DayFilter, StaffForm
 from sessions_app.pages import render
-from sessions_app.transcript import SCORE_WORDS
+from sessions_app.presenters.transcript import SCORE_WORDS
 
-from .. import graders
+from ..inference import rater_pairs
 
 KINDS = {"short": "Short answers", "dialogue": "Dialogue"}
 LISTS = {"open": "No person yet", "second": "Second score wanted", "scored": "Scored by people"}
@@ -115,13 +123,13 @@ def _listing(*, kind: str, list: str, day: date | None) -> paging.Listing:
 
 def _lines(items: list[Item], list_name: str, by: str) -> Iterator[Line]:
     package = study.package()
-    for item in review.counting(items):
+    for item in human_scoring.counting(items):
         told = (each for each in item.answers if each.question and each.belongs_to(list_name))
         yield from (_line(item, each, list_name, by, package) for each in told)
 
 
 def _line(item: Review, answer: ReviewedAnswer, list_name: str, by: str, package: Package) -> Line:
-    mark = review.mark_of(item.session_id, item.what)
+    mark = human_scoring.mark_of(item.session_id, item.what)
     place = Place(item.session_id, mark, answer.question)
     state, tone = _state(answer, by)
     return Line(
@@ -205,13 +213,13 @@ class ScoreForm(StaffForm):
 
 
 def _number(criterion: Criterion, *, first: bool) -> forms.FloatField:
-    ends = f"from {criterion.least:g} to {criterion.most:g} in steps of {review.STEP:g}"
+    ends = f"from {criterion.least:g} to {criterion.most:g} in steps of {human_scoring.STEP:g}"
     about = criterion.description or QUALITIES.get(criterion.name, "")
     return forms.FloatField(
         label=_words(criterion.name),
         min_value=criterion.least,
         max_value=criterion.most,
-        step_size=review.STEP,
+        step_size=human_scoring.STEP,
         help_text=f"{escape(about)} {criterion.least:g} to {criterion.most:g}.",
         error_messages=dict.fromkeys(
             ("required", "invalid", "min_value", "max_value", "step_size"), f"Give a number {ends}."
@@ -230,7 +238,7 @@ def _words(name: str) -> str:
 def answer(request: HttpRequest, session_id: str, mark: str, question: str) -> HttpResponse:
     """One answer with its rubric; sent, the score is stored."""
     package, by = study.package(), request.user.get_username()
-    load = partial(review.load, session_id=session_id, mark=mark, question=question, package=package)
+    load = partial(human_scoring.load, session_id=session_id, mark=mark, question=question, package=package)
     try:
         found = load()
     except NothingToScore:
@@ -242,7 +250,7 @@ def answer(request: HttpRequest, session_id: str, mark: str, question: str) -> H
     if not form.is_valid():
         return _page(request, found, list_name, form, status=422)
     try:
-        stored = review.score(
+        stored = human_scoring.score(
             session_id=session_id,
             mark=mark,
             question=question,
@@ -294,7 +302,7 @@ def _page(
     ways = {
         name: _url(place, list_name)
         for name, newer in (("before", True), ("after", False))
-        if (place := review.neighbour(found, list_name, by=by, newer=newer))
+        if (place := human_scoring.neighbour(found, list_name, by=by, newer=newer))
     }
     context = {
         "found": found,
@@ -310,7 +318,7 @@ def _page(
         **(_talk(found) if found.kind == "dialogue" else {}),
         **({} if is_open else _revealed(found)),
     }
-    auditing.look(
+    account_audit.look(
         request,
         "grading.view",
         session_id=found.run.id,
@@ -346,17 +354,17 @@ def _revealed(found: Answer) -> Mapping[str, Any]:
 @never_cache
 @require_GET
 def agreement(request: HttpRequest) -> HttpResponse:
-    parts = [(title, graders.compared(kind)) for kind, title in KINDS.items()]
+    parts = [(title, rater_pairs.compared(kind)) for kind, title in KINDS.items()]
     context = {
         "parts": [(title, *_enough(compared)) for title, compared in parts],
-        "newest": graders.NEWEST,
-        "least": graders.LEAST,
+        "newest": rater_pairs.NEWEST,
+        "least": rater_pairs.LEAST,
     }
     return render(request, "grading/agreement.html", context)
 
 
-def _enough(compared: list[graders.Compared]) -> tuple[list[Any], list[Any]]:
+def _enough(compared: list[rater_pairs.Compared]) -> tuple[list[Any], list[Any]]:
     """(what, agreement) with figures, and those with too few answers."""
     lines = [(each.title, one) for each in compared for one in each.between]
-    enough = [line for line in lines if line[1].n >= graders.LEAST]
+    enough = [line for line in lines if line[1].n >= rater_pairs.LEAST]
     return enough, [line for line in lines if line not in enough]

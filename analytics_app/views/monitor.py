@@ -8,12 +8,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from pynamodb.exceptions import PynamoDBException
 
-from sessions_app import sites, study
-from sessions_app.access import allow
-from sessions_app.domain import spending
+from sessions_app import study
+from sessions_app.access import sites
+from sessions_app.access.roles import allow
+from sessions_app.domain.tutor import budget
 from sessions_app.pages import render
 
-from .. import board as boards
+from ..dashboards import live_monitor as boards
 
 SECONDS = 8  # between two looks
 
@@ -26,7 +27,7 @@ def board(request: HttpRequest) -> HttpResponse:
     only = sites.only_sessions(sites.limit_of(request))
     is_part = bool(getattr(request, "htmx", None))
     try:
-        shown, silent = boards.board(study.now(), only), spending.health(study.now())
+        shown, silent = boards.board(study.now(), only), budget.health(study.now())
     except PynamoDBException:
         if is_part:
             return HttpResponse(status=503)

@@ -19,17 +19,18 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from sessions_app import auditing, context
-from sessions_app.access import allow, policy_of
-from sessions_app.domain import keys
+from sessions_app import context_processors
+from sessions_app.access import account_audit
+from sessions_app.access.roles import allow, policy_of
+from sessions_app.domain.store import keys
 from sessions_app.paging import BadCursor
-from sessions_app.views.away import while_away
 from sessions_app.views.consent import nothing_shown, tell_of_view
+from sessions_app.views.store_unavailable import while_away
 
-from .. import shown, stored
-from ..entities import BY_NAME, ENTITIES, LEFT_OUT
-from ..registry import EVERYWHERE, READERS, Entity, Related, Source
-from ..stored import Raw
+from ..records import presentation, raw_items
+from ..records.declarations import EVERYWHERE, READERS, Entity, Related, Source
+from ..records.entities import BY_NAME, ENTITIES, LEFT_OUT
+from ..records.raw_items import Raw
 
 OTHER = "other"
 """Stands in addresses for entities that are not declared; only an administrator opens them."""
@@ -68,18 +69,18 @@ def _index(request: HttpRequest, **more: Any) -> HttpResponse:
     """Every entity that is open to the reader, by group; asks the table for nothing."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for entity in _open_to(request):
-        told = {"entity": entity, "about": shown.about(entity.name)}
+        told = {"entity": entity, "about": presentation.about(entity.name)}
         groups.setdefault(entity.group, []).append(told)
     return render(request, "records/index.html", {"groups": groups, **more})
 
 
 def _reader(request: HttpRequest) -> frozenset[str]:
     """The roles that count here: a facilitator's rights are over the own sites, which records do not part."""
-    return context.roles_of(request) & frozenset(READERS)
+    return context_processors.roles_of(request) & frozenset(READERS)
 
 
 def _open_to(request: HttpRequest) -> list[Entity]:
-    roles = context.roles_of(request)
+    roles = context_processors.roles_of(request)
     return [entity for entity in ENTITIES if entity.roles & roles]
 
 
@@ -104,17 +105,17 @@ def _found(request: HttpRequest, sought: str) -> str | None:
     if "#" not in sought:
         return _found_by_id(request, sought)
     pk, _, sk = (part.strip() for part in re.sub(r"\s+", " ", sought).partition(" "))
-    if not stored.is_key(pk, sk or "-"):
+    if not raw_items.is_key(pk, sk or "-"):
         return None
     if not sk:
         return _partition_url(pk)
-    item = stored.item(pk, sk)
+    item = raw_items.item(pk, sk)
     return _url_of(request, item) if item else None
 
 
 def _found_by_id(request: HttpRequest, sought: str) -> str | None:
     candidates = dict(_candidates(request, "-".join(sought.lower().split())))
-    key = stored.first(candidates)
+    key = raw_items.first(candidates)
     return _item_url(candidates[key], *key) if key else None
 
 
@@ -126,7 +127,7 @@ def _candidates(request: HttpRequest, sought: str) -> Iterator[tuple[tuple[str, 
             key = entity.find(sought)
         except keys.BadKey:
             continue
-        if stored.is_key(*key):
+        if raw_items.is_key(*key):
             yield key, entity.name
 
 
@@ -143,7 +144,7 @@ def _partition_url(pk: str) -> str:
 
 def _url_of(request: HttpRequest, item: Raw) -> str | None:
     """Where an item is shown to this reader; None where it is not."""
-    name, roles = stored.entity_of(item), context.roles_of(request)
+    name, roles = raw_items.entity_of(item), context_processors.roles_of(request)
     pk, sk = item["PK"]["S"], item["SK"]["S"]
     if name in LEFT_OUT:
         return None
@@ -177,7 +178,12 @@ def listing(request: HttpRequest, name: str) -> HttpResponse:
     if source is None:
         raise Http404("no such source")
     form = _form(source, request.GET)
-    told: dict[str, Any] = {"entity": entity, "about": shown.about(name), "source": source, "form": form}
+    told: dict[str, Any] = {
+        "entity": entity,
+        "about": presentation.about(name),
+        "source": source,
+        "form": form,
+    }
     if form.is_bound and form.is_valid():
         try:
             told |= _page(request, entity, source, form.cleaned_data)
@@ -191,7 +197,7 @@ def _entity(request: HttpRequest, name: str) -> Entity:
     entity = BY_NAME.get(name)
     if entity is None:
         raise Http404("no such entity")
-    if not entity.roles & context.roles_of(request):
+    if not entity.roles & context_processors.roles_of(request):
         raise PermissionDenied
     return entity
 
@@ -220,7 +226,7 @@ def _sent(form: forms.Form) -> dict[str, str]:
 
 
 def _page(request: HttpRequest, entity: Entity, source: Source, told: dict[str, Any]) -> dict[str, Any]:
-    query = stored.Query(
+    query = raw_items.Query(
         name=f"{entity.name}/{source.name}/{sorted(told.items())}",
         partition=source.partition(**told),
         index=source.index,
@@ -229,27 +235,31 @@ def _page(request: HttpRequest, entity: Entity, source: Source, told: dict[str, 
         only=entity.name if source.only else "",
         read=source.read,
     )
-    page = stored.page(query, request.GET.get("cursor"))
+    page = raw_items.page(query, request.GET.get("cursor"))
     if entity.name in CONSENT_RECORDS:
-        for student_id in sorted({stored.text_at(item, "student_id") or "" for item in page.items}):
+        for student_id in sorted({raw_items.text_at(item, "student_id") or "" for item in page.items}):
             tell_of_view(request, student_id, f"records, list of {entity.name}")
     elif entity.name in LISTS_WITH_ANSWERS:
-        for session_id in sorted({stored.text_at(item, "session_id") or "" for item in page.items}):
-            auditing.look(request, "record.view", session_id=session_id, subject=f"list of {entity.name}")
+        for session_id in sorted({raw_items.text_at(item, "session_id") or "" for item in page.items}):
+            account_audit.look(
+                request, "record.view", session_id=session_id, subject=f"list of {entity.name}"
+            )
     roles = _reader(request)
-    headings = shown.headings(entity.name, entity.columns, roles)
-    rows = [_row(request, entity, headings, shown.visible(item, roles)[0]) for item in page.items]
+    headings = presentation.headings(entity.name, entity.columns, roles)
+    rows = [_row(request, entity, headings, presentation.visible(item, roles)[0]) for item in page.items]
     beyond = "cursor" in request.GET
     return {"page": page, "headings": headings, "rows": rows, "beyond_first": beyond}
 
 
-def _row(request: HttpRequest, entity: Entity, headings: list[shown.Heading], item: Raw) -> dict[str, Any]:
-    kind = stored.entity_of(item)
+def _row(
+    request: HttpRequest, entity: Entity, headings: list[presentation.Heading], item: Raw
+) -> dict[str, Any]:
+    kind = raw_items.entity_of(item)
     return {
         "url": _url_of(request, item),
         "sk": item["SK"]["S"],
         "foreign": "" if kind == entity.name else kind or "no entity type",
-        "cells": [(heading, shown.cell(item, heading)) for heading in headings],
+        "cells": [(heading, presentation.cell(item, heading)) for heading in headings],
     }
 
 
@@ -262,11 +272,11 @@ def _row(request: HttpRequest, entity: Entity, headings: list[shown.Heading], it
 def partition(request: HttpRequest) -> HttpResponse:
     """All items under one partition key, of whatever entity."""
     pk = request.GET.get("pk", "")
-    if not stored.is_key(pk, "-"):
+    if not raw_items.is_key(pk, "-"):
         raise Http404("no such partition")
-    query = stored.Query(name=f"partition/{pk}", partition=pk)
+    query = raw_items.Query(name=f"partition/{pk}", partition=pk)
     try:
-        page = stored.page(query, request.GET.get("cursor"))
+        page = raw_items.page(query, request.GET.get("cursor"))
     except BadCursor:
         return render(request, "bad_link.html", status=400)
     rows = [_member(item, url) for item in page.items if (url := _url_of(request, item))]
@@ -278,13 +288,13 @@ def partition(request: HttpRequest) -> HttpResponse:
 
 
 def _member(item: Raw, url: str) -> dict[str, Any]:
-    name = stored.entity_of(item)
-    updated = next(filter(None, (stored.text_at(item, path) for path in UPDATED)), None)
+    name = raw_items.entity_of(item)
+    updated = next(filter(None, (raw_items.text_at(item, path) for path in UPDATED)), None)
     return {
         "url": url,
         "sk": item["SK"]["S"],
-        "title": shown.about(name).get("title", name or "no entity type"),
-        "updated": shown.moment(updated),
+        "title": presentation.about(name).get("title", name or "no entity type"),
+        "updated": presentation.moment(updated),
     }
 
 
@@ -300,17 +310,17 @@ def item(request: HttpRequest, name: str) -> HttpResponse:
     pk, sk = request.GET.get("pk", ""), request.GET.get("sk", "")
     if name != OTHER:
         _entity(request, name)
-    found = stored.item(pk, sk) if stored.is_key(pk, sk) else None
+    found = raw_items.item(pk, sk) if raw_items.is_key(pk, sk) else None
     if found is None:
         raise Http404("no such item")
     url = _url_of(request, found)
     if url is None:
         raise PermissionDenied
-    actual = stored.entity_of(found)
+    actual = raw_items.entity_of(found)
     if name != (actual if actual in BY_NAME else OTHER):
         return redirect(url)
     if actual in CONSENT_RECORDS:
-        tell_of_view(request, stored.text_at(found, "student_id") or "", f"records, {actual}")
+        tell_of_view(request, raw_items.text_at(found, "student_id") or "", f"records, {actual}")
     else:
         _audit_look(request, found)
     return render(request, "records/item.html", _told(request, found, BY_NAME.get(actual)))
@@ -318,14 +328,14 @@ def item(request: HttpRequest, name: str) -> HttpResponse:
 
 def _audit_look(request: HttpRequest, found: Raw) -> None:
     """Before an item about a person is shown. Raises NotTold."""
-    pk, actual = found["PK"]["S"], stored.entity_of(found)
-    session_id, student_id = (stored.text_at(found, name) for name in ("session_id", "student_id"))
+    pk, actual = found["PK"]["S"], raw_items.entity_of(found)
+    session_id, student_id = (raw_items.text_at(found, name) for name in ("session_id", "student_id"))
     entity = BY_NAME.get(actual)
     if entity and not pk.startswith(PERSONAL) and not session_id and not student_id:
         return
-    kept, _ = shown.visible(found, _reader(request))
-    has_position = any(stored.value_at(kept, path) for path in POSITION)
-    auditing.look(
+    kept, _ = presentation.visible(found, _reader(request))
+    has_position = any(raw_items.value_at(kept, path) for path in POSITION)
+    account_audit.look(
         request,
         "position.view" if has_position else "record.view",
         session_id=session_id,
@@ -336,16 +346,16 @@ def _audit_look(request: HttpRequest, found: Raw) -> None:
 
 
 def _told(request: HttpRequest, found: Raw, entity: Entity | None) -> dict[str, Any]:
-    roles = context.roles_of(request)
-    kept, gone = shown.visible(found, _reader(request))
-    actual = stored.entity_of(found)
+    roles = context_processors.roles_of(request)
+    kept, gone = presentation.visible(found, _reader(request))
+    actual = raw_items.entity_of(found)
     related = [*EVERYWHERE, *entity.related] if entity else [*EVERYWHERE]
     return {
         "entity": entity,
         "kind": actual,
-        "about": shown.about(actual),
-        "keys": [(name, kept[name]["S"]) for name in shown.KEYS if "S" in kept.get(name, {})],
-        "sheet": shown.sheet(kept, actual, gone),
+        "about": presentation.about(actual),
+        "keys": [(name, kept[name]["S"]) for name in presentation.KEYS if "S" in kept.get(name, {})],
+        "sheet": presentation.sheet(kept, actual, gone),
         "gone": [each.path for each in gone if each.known],
         "unknown": [each.path for each in gone if not each.known],
         "related": [link for each in related if (link := _link(roles, kept, each))],
@@ -353,14 +363,14 @@ def _told(request: HttpRequest, found: Raw, entity: Entity | None) -> dict[str, 
             link for each in (entity.actions if entity else ()) if (link := _link(roles, kept, each))
         ],
         "partition_url": _partition_url(found["PK"]["S"]),
-        "dynamodb_json": stored.dynamodb_json(kept),
-        "plain_json": stored.plain_json(kept),
+        "dynamodb_json": raw_items.dynamodb_json(kept),
+        "plain_json": raw_items.plain_json(kept),
     }
 
 
 def _link(roles: frozenset[str], item: Raw, related: Related) -> Link | None:
     """None where the item lacks what it needs, is what it leads to, or the reader may not follow it."""
-    value = stored.text_at(item, related.path)
+    value = raw_items.text_at(item, related.path)
     if not value:
         return None
     try:

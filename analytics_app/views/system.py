@@ -10,15 +10,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions_app import study
-from sessions_app.access import actor, allow
-from sessions_app.domain import dead_letters, worker_status
+from sessions_app.access.roles import actor, allow
 from sessions_app.domain.models import DeadLetter, InvalidField
+from sessions_app.domain.stream_worker import dead_letters
+from sessions_app.domain.stream_worker import status as worker_status
 from sessions_app.pages import render
 
-from .. import (
-    adopting,  # noqa: F401  knows how to retry
-    stream,
-)
+from ..streams import dispatch
 
 PER_PAGE = 100
 
@@ -39,7 +37,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def _row(letter: DeadLetter) -> dict[str, object]:
     address = urlencode({"pk": letter.record_pk, "sk": letter.record_sk})
-    return {"letter": letter, "address": address, "may_retry": letter.duty in stream.RETRIES}
+    return {"letter": letter, "address": address, "may_retry": letter.duty in dispatch.RETRIES}
 
 
 @allow("admin")
@@ -47,7 +45,7 @@ def _row(letter: DeadLetter) -> dict[str, object]:
 def retry(request: HttpRequest) -> HttpResponse:
     letter = _letter(request)
     dead_letters.note_retry(letter, by=actor(request), now=study.now())
-    if stream.retry(letter):
+    if dispatch.retry(letter):
         messages.success(request, "The record was processed. Its dead letter is gone.")
     else:
         messages.error(request, "The record still cannot be processed. The reason is below.")

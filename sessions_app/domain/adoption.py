@@ -13,11 +13,12 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from . import audit, keys
-from .audit import SYSTEM
+from .audit import log as audit_log
+from .audit.log import SYSTEM
 from .models import DirectoryEntry, Item, School, Student, Tombstone, readable
-from .models.transaction import Refused, Transaction
-from .onboarding import CODE_TRIES, new_code
+from .participants.enrolment import CODE_TRIES, new_code
+from .store import keys
+from .store.transactions import Refused, Transaction
 
 NEEDED = (
     "demographics.age",
@@ -127,7 +128,7 @@ def _adoption(student: Student, known: str | None, now: datetime) -> Transaction
         Student.consent_data.set(student.consent_data),
         Student.metadata.set(student.metadata),
     ]
-    audit.note(
+    audit_log.note(
         transaction,
         "student.adopt",
         by=SYSTEM,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 
-from . import audit
+from .audit import log as audit_log
 from .models import StudySettings
-from .models.transaction import Refused, Transaction
+from .store.transactions import Refused, Transaction
 
 FORM_PREFIX = "form "
 
@@ -34,7 +34,7 @@ def record_changes(values: Mapping[str, str], *, now: datetime) -> list[str]:
     for action, names in (("form.publish", forms), ("setting.change", set(changed) - set(forms))):
         if names:
             old, new = ({name: source.get(name) for name in names} for source in (before, values))
-            audit.note(transaction, action, by=audit.SYSTEM, now=now, old=old, new=new)
+            audit_log.note(transaction, action, by=audit_log.SYSTEM, now=now, old=old, new=new)
     with suppress(Refused):  # another worker recorded it at the same moment
         transaction.commit()
     return changed

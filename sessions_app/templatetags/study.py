@@ -12,9 +12,11 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from .. import audit_log, story, study
+from .. import study
 from ..domain.models import Item, Session
-from ..forms import STATE_WORDS
+from ..forms.staff import STATE_WORDS
+from ..presenters import audit_log as audit_words
+from ..presenters import session_timeline
 
 register = template.Library()
 
@@ -48,7 +50,7 @@ def local(moment: datetime | None, how: str = f"{DAY}, {TIME}") -> str:
 
 @register.filter
 def span(seconds: float | None) -> str:
-    return "" if seconds is None else story.span(seconds)
+    return "" if seconds is None else session_timeline.span(seconds)
 
 
 @register.simple_tag(takes_context=True)
@@ -72,7 +74,7 @@ def signed(number: float | None, decimals: int = 1) -> str:
 
 @register.filter
 def words(name: str | None) -> str:
-    return name.replace("_", " ") if name else story.UNKNOWN
+    return name.replace("_", " ") if name else session_timeline.UNKNOWN
 
 
 ERASURE_STEPS = {
@@ -93,22 +95,22 @@ def erasure_step(name: str) -> str:
 @register.filter
 def deed(action: str) -> str:
     """What an entry of the audit log says was done."""
-    return audit_log.WORDS.get(action, action)
+    return audit_words.WORDS.get(action, action)
 
 
 @register.filter
-def progress(session: Session) -> story.Progress:
-    return story.progress(session)
+def progress(session: Session) -> session_timeline.Progress:
+    return session_timeline.progress(session)
 
 
 @register.filter
 def state(session: Session) -> str:
-    return story.state_of(session)
+    return session_timeline.state_of(session)
 
 
 @register.filter
 def state_words(state: str) -> str:
-    return story.words(state)
+    return session_timeline.words(state)
 
 
 @register.filter
@@ -150,4 +152,4 @@ def zone_name() -> str:
 
 @register.filter
 def flag_meaning(flag: str) -> str:
-    return story.FLAG_MEANINGS.get(flag, "This flag is not one of the study's.")
+    return session_timeline.FLAG_MEANINGS.get(flag, "This flag is not one of the study's.")

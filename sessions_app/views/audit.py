@@ -12,10 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from pynamodb.exceptions import PynamoDBException
 
-from .. import audit_log, auditing, paging, spreadsheets, study
-from ..access import actor, allow, roles_of
-from ..domain import audit, seals
+from .. import csv_safe, paging, study
+from ..access import account_audit
+from ..access.roles import actor, allow, roles_of
+from ..domain.audit import log as audit_log
+from ..domain.audit import seals
 from ..pages import render
+from ..presenters import audit_log as audit_words
 
 READERS = ("irb", "admin")
 
@@ -26,16 +29,18 @@ READERS = ("irb", "admin")
 def index(request: HttpRequest) -> HttpResponse:
     """One page of entries, newest first, and how their seals stand."""
     now = study.now()
-    sought = audit_log.LogFilter.of(request.GET)
-    context = {"form": sought, "standing": audit_log.told(seals.standing(now=now), now=now)}
+    sought = audit_words.LogFilter.of(request.GET)
+    context = {"form": sought, "standing": audit_words.told(seals.standing(now=now), now=now)}
     if not sought.is_valid():
         return render(request, "audit/index.html", context, status=422)
     try:
-        page = paging.page(audit_log.listing(sought), request.GET.get("cursor"))
+        page = paging.page(audit_words.listing(sought), request.GET.get("cursor"))
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
-    rows = audit_log.rows(page.items, roles_of(request.user))
-    auditing.look(request, "audit.view", new=sought.told)  # after the page is read, which so does not hold it
+    rows = audit_words.rows(page.items, roles_of(request.user))
+    account_audit.look(
+        request, "audit.view", new=sought.told
+    )  # after the page is read, which so does not hold it
     more = {"page": page, "rows": rows, "query": urlencode(sought.told), "sought": sought.told}
     return render(request, "audit/index.html", {**context, **more, "beyond_first": "cursor" in request.GET})
 
@@ -44,16 +49,16 @@ def index(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def export(request: HttpRequest) -> HttpResponseBase:
-    sought = audit_log.LogFilter.of(request.POST)
+    sought = audit_words.LogFilter.of(request.POST)
     if not sought.is_valid():
         return redirect("audit")
     try:
         told = sought.told
-        audit.record("export", by=actor(request), now=study.now(), subject="audit log, CSV", new=told)
+        audit_log.record("export", by=actor(request), now=study.now(), subject="audit log, CSV", new=told)
     except PynamoDBException:
         messages.error(request, "Not exported: the store did not answer, so the export could not be logged.")
         return redirect(f"{reverse('audit')}?{urlencode(told)}")
-    lines = spreadsheets.lines(audit_log.table(sought, roles_of(request.user)))
+    lines = csv_safe.lines(audit_words.table(sought, roles_of(request.user)))
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     name = f"audit-{told['first']}-to-{told['last']}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -16,15 +16,19 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from .. import auditing, consent_file, paging, sites, spreadsheets, study
-from ..access import actor, allow
-from ..consent_record import ConsentRecord, NoSuchStudent
-from ..domain import audit, consent, keys
+from .. import csv_safe, paging, study
+from ..access import account_audit, sites
+from ..access.roles import actor, allow
+from ..domain.audit import log as audit_log
+from ..domain.consent import decisions as consent_decisions
 from ..domain.models import DirectoryEntry, ErasureTask, FormText, Student, Tombstone, readable
-from ..domain.models.base import count_up_to, shortened
-from ..forms import ConsentFilter, ReviewForm
+from ..domain.store import keys
+from ..domain.store.items import count_up_to, shortened
+from ..forms.staff import ConsentFilter, ReviewForm
 from ..pages import render, seen
-from .away import while_away
+from ..presenters import consent_csv
+from ..presenters.consent_record import ConsentRecord, NoSuchStudent
+from .store_unavailable import while_away
 
 COUNTED = 1000
 """Lists are counted no further: it bounds what the page costs."""
@@ -55,7 +59,7 @@ def tell_of_view(request: HttpRequest, student_id: str, what: str) -> None:
     except keys.BadKey:
         what, student_id = f"{what} of {shortened(student_id)}", ""
     known = {"student_id": student_id} if student_id else {}
-    audit.record("consent.view", by=actor(request), now=study.now(), subject=what, **known)
+    audit_log.record("consent.view", by=actor(request), now=study.now(), subject=what, **known)
 
 
 # --- the lists
@@ -79,7 +83,9 @@ def index(request: HttpRequest) -> HttpResponse:
         context["query"] = _query(tab, sought)
         context["beyond_first"] = "cursor" in request.GET
         context["by_code"] = bool(sought["code"])
-        auditing.look(request, "consent.list", new={"list": "by code" if sought["code"] else tab, **sought})
+        account_audit.look(
+            request, "consent.list", new={"list": "by code" if sought["code"] else tab, **sought}
+        )
     return render(request, "consent/index.html", context)
 
 
@@ -150,10 +156,10 @@ def export(request: HttpRequest) -> HttpResponse:
     told = {"rows": len(entries), "list": "by code" if sought["code"] else tab}
     told |= {name: value for name, value in sought.items() if value}
     name = f"consent-{tab}-{now:%Y%m%dT%H%M%SZ}.csv"
-    audit.record("export", by=actor(request), now=now, subject=name, new=told)
-    rows = chain([consent_file.HEADER], _rows(request, entries))
+    audit_log.record("export", by=actor(request), now=now, subject=name, new=told)
+    rows = chain([consent_csv.HEADER], _rows(request, entries))
     answer: Any = StreamingHttpResponse(
-        spreadsheets.lines(rows),
+        csv_safe.lines(rows),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
@@ -169,7 +175,7 @@ def _rows(request: HttpRequest, entries: Iterable[DirectoryEntry]) -> Iterator[l
         profiles = {p.student_id: p for p in Student.batch_get(wanted, consistent_read=True)}
         for entry in batch:
             if student := profiles.get(entry.student_id):
-                yield consent_file.row(seen(request, student), texts)
+                yield consent_csv.row(seen(request, student), texts)
 
 
 # --- one student
@@ -239,14 +245,14 @@ def review(request: HttpRequest, student_id: str) -> HttpResponse:
         return _show(request, record, form, 422)
     told = form.cleaned_data
     try:
-        consent.review(student_id=student_id, **told, by=actor(request), now=study.now())
-    except consent.ChangedMeanwhile:
+        consent_decisions.review(student_id=student_id, **told, by=actor(request), now=study.now())
+    except consent_decisions.ChangedMeanwhile:
         messages.warning(
             request,
             "Somebody changed this consent while you looked at it, so your review was not stored. "
             "This is how it stands now.",
         )
-    except (consent.ConsentWithdrawn, consent.NothingToReview):
+    except (consent_decisions.ConsentWithdrawn, consent_decisions.NothingToReview):
         messages.warning(request, "Not stored: this consent is not complete any more.")
     else:
         messages.success(request, f"The consent is {told['outcome']}.")

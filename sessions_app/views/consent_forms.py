@@ -10,14 +10,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from .. import study
-from ..access import actor, allow
-from ..domain import keys, reconsent
-from ..domain.content import ConsentForm, blocks_of
+from ..access.roles import actor, allow
+from ..domain.consent import reconsent
+from ..domain.content.package import ConsentForm, blocks_of
 from ..domain.models import ConsentEvent, FormText, RenewalDecision
-from ..forms import RequireForm
+from ..domain.store import keys
+from ..forms.staff import RequireForm
 from ..pages import render
-from .away import while_away
 from .consent import COUNTED, nothing_shown
+from .store_unavailable import while_away
 
 TITLES = {
     "parental_permission": "Permission of a parent or guardian",

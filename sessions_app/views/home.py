@@ -2,7 +2,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from sessions_app import study
-from sessions_app.access import ROLES, allow
+from sessions_app.access.roles import ROLES, allow
 from sessions_app.pages import render
 
 

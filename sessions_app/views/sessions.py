@@ -16,14 +16,26 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from pynamodb.exceptions import PynamoDBException
 
-from .. import auditing, paging, sites, story, study, transcript
-from ..access import actor, allow
-from ..domain import ending, keys, open_session, voiding
+from .. import paging, study
+from ..access import account_audit, sites
+from ..access.roles import actor, allow
 from ..domain.models import DirectoryEntry, Item, Session
-from ..domain.models.transaction import Busy
-from ..domain.run import ConsentNotInForce, Run, SessionClosed, SessionNotFound, SessionUnreadable
-from ..forms import CodeFilter, ConditionFilter, DayFilter, PlaceFilter, ReopenForm, StopForm, TypeFilter
+from ..domain.session import open_session, voiding
+from ..domain.session import survey as session_survey
+from ..domain.session.record import ConsentNotInForce, Run, SessionClosed, SessionNotFound, SessionUnreadable
+from ..domain.store import keys
+from ..domain.store.transactions import Busy
+from ..forms.staff import (
+    CodeFilter,
+    ConditionFilter,
+    DayFilter,
+    PlaceFilter,
+    ReopenForm,
+    StopForm,
+    TypeFilter,
+)
 from ..pages import render, seen
+from ..presenters import session_timeline, transcript
 
 FILTERS = {"day": "Day", "code": "Student", "place": "Place", "condition": "Condition", "type": "Type"}
 FORMS: dict[str, type[forms.Form]] = {
@@ -189,19 +201,19 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
     context = {
         "run": run,
         "session": run.session,
-        "state": story.state_of(run.session),
-        "missing": story.why_missing(run),
-        "timeline": story.timeline(run, package),
+        "state": session_timeline.state_of(run.session),
+        "missing": session_timeline.why_missing(run),
+        "timeline": session_timeline.timeline(run, package),
         "transcript": transcript.dialogue(run, package),
         "items": transcript.compared(run, package),
         "gain": transcript.gain(run),
         "survey": transcript.survey(run, package),
-        "flags": story.flags(run.session),
+        "flags": session_timeline.flags(run.session),
         "conflicts": transcript.conflicts(run),
         "after_end": transcript.after_end(run),
         "may_void": not voiding.obstacle(run.session, by=actor(request), now=study.now(), zone=study.zone()),
-        "extras": story.extras(run),
-        "left_out": story.left_out(run),
+        "extras": session_timeline.extras(run),
+        "left_out": session_timeline.left_out(run),
         "costs": costs,
         "total": transcript.total(costs),
         "may_be_offline": run.may_be_offline(study.now()),
@@ -209,7 +221,7 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
         "reopen_form": ReopenForm(),
         **bound,
     }
-    auditing.look(request, "transcript.view", session_id=run.id, student_id=run.session.student_id)
+    account_audit.look(request, "transcript.view", session_id=run.id, student_id=run.session.student_id)
     return render(request, "sessions/show.html", context, status=status)
 
 
@@ -240,9 +252,11 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
     if not form.is_valid():
         return _page(request, run, 422, stop_form=form)
     try:
-        ending.stop(run, by=actor(request), now=study.now(), reason=form.cleaned_data["reason"])
+        session_survey.stop(run, by=actor(request), now=study.now(), reason=form.cleaned_data["reason"])
     except SessionClosed as closed:
-        messages.warning(request, f"There was nothing to stop: the session is {story.words(closed.state)}.")
+        messages.warning(
+            request, f"There was nothing to stop: the session is {session_timeline.words(closed.state)}."
+        )
     except Busy as error:
         messages.error(request, f"Not stopped: {error}.")
     except PynamoDBException:
@@ -260,9 +274,9 @@ def reopen(request: HttpRequest, session_id: str) -> HttpResponse:
     if not form.is_valid():
         return _page(request, run, 422, reopen_form=form)
     try:
-        ending.reopen(run, by=actor(request), now=study.now(), reason=form.cleaned_data["reason"])
+        session_survey.reopen(run, by=actor(request), now=study.now(), reason=form.cleaned_data["reason"])
     except SessionClosed as closed:
-        messages.warning(request, f"Not reopened: the session is {story.words(closed.state)}.")
+        messages.warning(request, f"Not reopened: the session is {session_timeline.words(closed.state)}.")
     except open_session.AlreadyOpen as other:
         began = other.session.start.astimezone(study.zone())
         messages.error(request, OTHER_OPEN.format(f"{began:%b %-d, %H:%M}"))
@@ -273,5 +287,5 @@ def reopen(request: HttpRequest, session_id: str) -> HttpResponse:
     except PynamoDBException:
         messages.error(request, "Not reopened: the store did not answer. Please try again.")
     else:
-        messages.success(request, REOPENED[story.state_of(run.session)])
+        messages.success(request, REOPENED[session_timeline.state_of(run.session)])
     return redirect("session", run.id)

@@ -12,11 +12,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from .. import sites
-from ..access import actor, allow, sites_of
+from ..access import sites
+from ..access.roles import actor, allow, sites_of
 from ..pages import render
-from .away import while_away
 from .consent import nothing_shown
+from .store_unavailable import while_away
 
 
 class SitesForm(forms.Form):

@@ -17,14 +17,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 from pynamodb.exceptions import PynamoDBException
 
-from .. import paging, sites, study
-from ..access import actor, allow
-from ..consent_record import ConsentRecord, NoSuchStudent
-from ..domain import consent, keys
+from .. import paging, study
+from ..access import sites
+from ..access.roles import actor, allow
+from ..domain.consent import decisions as consent_decisions
 from ..domain.models import DirectoryEntry, School, Session, Student
-from ..domain.models.transaction import Busy, Refused
-from ..domain.onboarding import Erased, FormChanged, enrol, forms_needed
-from ..forms import (
+from ..domain.participants.enrolment import Erased, FormChanged, enrol, forms_needed
+from ..domain.store import keys
+from ..domain.store.transactions import Busy, Refused
+from ..forms.staff import (
     AboutForm,
     AgreementForm,
     CodeFilter,
@@ -34,8 +35,9 @@ from ..forms import (
     StateFilter,
 )
 from ..pages import render
-from .away import while_away
+from ..presenters.consent_record import ConsentRecord, NoSuchStudent
 from .consent import erased, nothing_shown, tell_of_view, tombstone
+from .store_unavailable import while_away
 
 READ_PER_OWN = 4
 """How many students of all sites are read for each of an own site."""
@@ -148,7 +150,7 @@ def show(request: HttpRequest, student_id: str) -> HttpResponse:
     context = {
         "student": record.student,
         "record": record,
-        "obstacle": consent.obstacle(record.student),
+        "obstacle": consent_decisions.obstacle(record.student),
         "sessions": sessions,
     }
     tell_of_view(request, student_id, "student page")

@@ -12,14 +12,15 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from .. import sites, study
-from ..access import actor, allow
-from ..domain import voiding
-from ..domain.models.transaction import Busy
-from ..domain.run import Run, SessionNotFound
+from .. import study
+from ..access import sites
+from ..access.roles import actor, allow
+from ..domain.session import voiding
+from ..domain.session.record import Run, SessionNotFound
+from ..domain.store.transactions import Busy
 from ..pages import render
-from .away import while_away
-from .start import away
+from .session_start import away
+from .store_unavailable import while_away
 
 KINDS = (
     ("wrong_student", "Wrong student: somebody else took this session"),

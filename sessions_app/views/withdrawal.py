@@ -11,14 +11,15 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from .. import sites, study
-from ..access import actor, allow
-from ..consent_record import ConsentRecord, NoSuchStudent
-from ..domain import erasure, withdrawal
-from ..forms import WithdrawalForm
+from .. import study
+from ..access import sites
+from ..access.roles import actor, allow
+from ..domain.participants import erasure, withdrawal
+from ..forms.staff import WithdrawalForm
 from ..pages import render
-from .away import while_away
+from ..presenters.consent_record import ConsentRecord, NoSuchStudent
 from .consent import erased, nothing_shown, tell_of_view, tombstone
+from .store_unavailable import while_away
 
 PATIENCE = 0.2
 """Seconds between two looks at an index that lags; the eraser looks some thirty times."""

@@ -6,10 +6,10 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from analytics_app import queries, stream
-from analytics_app.figures import Figures
-from analytics_app.queries import Months
-from sessions_app.domain import keys
+from analytics_app.statistics import queries
+from analytics_app.statistics.queries import Months
+from analytics_app.statistics.sums import Figures
+from analytics_app.streams import dispatch
 from sessions_app.domain.models import (
     Assessment,
     ContentDelivery,
@@ -20,6 +20,7 @@ from sessions_app.domain.models import (
     SegmentTracking,
     Session,
 )
+from sessions_app.domain.store import keys
 
 NOON = datetime.fromisoformat("2025-10-23T12:00:00+00:00")
 MONTH = "2025-10"
@@ -287,5 +288,5 @@ def figures_by_condition(months: Months = queries.ALL_MONTHS) -> dict[keys.Condi
 
 def handle(record: Any) -> None:
     """What the worker does with one record of the stream; raises what it could not do."""
-    for failure in stream.process([record]):
+    for failure in dispatch.process([record]):
         raise failure.error

@@ -11,15 +11,16 @@ from urllib.parse import parse_qs, urlsplit
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import keys, simulation
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.simulation import cohort as simulated_cohort
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 from tests.domain.cast import PACKAGE
 
 
 def whole() -> Run:
     """A session from the enrolment to the survey, scored."""
-    cohort = simulation.Cohort(
+    cohort = simulated_cohort.Cohort(
         size=1,
         seed=3,
         package=PACKAGE,
@@ -28,7 +29,7 @@ def whole() -> Run:
         zone=study.zone(),
         condition=keys.Condition.from_code("L1-I2-D"),
     )
-    return simulation.walk(cohort, 0, simulation.admit(cohort, 0))
+    return simulated_cohort.walk(cohort, 0, simulated_cohort.admit(cohort, 0))
 
 
 def text(response: Any) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from datetime import UTC, date, datetime, timedelta
 
-from analytics_app import aggregates
-from analytics_app.dashboards import chosen
-from analytics_app.figures import FIELDS, LAYOUT, MEANS, POINT, SCORE, Sums
-from sessions_app.domain import keys
+from analytics_app.dashboards import selection
+from analytics_app.statistics import items as statistics_items
+from analytics_app.statistics.sums import FIELDS, LAYOUT, MEANS, POINT, SCORE, Sums
 from sessions_app.domain.models import DayCounts, Item
+from sessions_app.domain.store import keys
 
 NOW = datetime(2026, 10, 15, 15, 0, tzinfo=UTC)
 MONTHS = 12
@@ -68,8 +68,8 @@ def _spread(counts: dict[str, int], name: str, value: int) -> None:
 
 
 def months() -> list[str]:
-    this = chosen.month_of(NOW.date())
-    return [chosen.months_before(this, back) for back in range(MONTHS - 1, -1, -1)]
+    this = selection.month_of(NOW.date())
+    return [selection.months_before(this, back) for back in range(MONTHS - 1, -1, -1)]
 
 
 def write(total: int, *, seed: int = 1) -> dict[tuple[str, str], Sums]:
@@ -83,8 +83,8 @@ def write(total: int, *, seed: int = 1) -> dict[tuple[str, str], Sums]:
                 continue
             sums = sums_of_sessions(n, chance, dynamic=cell.type == "dynamic")
             found[cell.code, month] = sums
-            batch.save(aggregates.aggregate(cell, month, sums, revision="r", now=NOW))
-            batch.save(aggregates.compact(cell, month, sums))
+            batch.save(statistics_items.aggregate(cell, month, sums, revision="r", now=NOW))
+            batch.save(statistics_items.compact(cell, month, sums))
         for item in days(total):
             batch.save(item)
     return found

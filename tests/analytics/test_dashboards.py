@@ -13,11 +13,11 @@ import pytest
 from django.test import Client
 from scipy import stats  # type: ignore[import-untyped]
 
-from analytics_app import rollups
-from analytics_app.dashboards import analysis, pictures
-from analytics_app.dashboards.wording import contrast_words, number, p_value, signed_number, term_words
+from analytics_app.dashboards import analysis, chart_cards
+from analytics_app.dashboards.format import contrast_words, number, p_value, signed_number, term_words
+from analytics_app.statistics import updates
 from sessions_app import study
-from sessions_app.domain import keys
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 from tests.journeys.cast import enrolled, signed_in
 
@@ -58,7 +58,7 @@ CHARTS = (
 @pytest.fixture(autouse=True)
 def on_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "now", lambda: NOW)
-    pictures.forget()
+    chart_cards.forget()
     analysis.forget()
 
 
@@ -76,7 +76,7 @@ def add(code: str = "L1-I1-D", **made: Any) -> str:
     """A completed session that is counted."""
     items = cohort.whole(code, **made)
     cohort.store(*items)
-    rollups.apply(items[0].session_id, now=NOW)  # type: ignore[attr-defined]
+    updates.apply(items[0].session_id, now=NOW)  # type: ignore[attr-defined]
     return str(items[0].session_id)  # type: ignore[attr-defined]
 
 

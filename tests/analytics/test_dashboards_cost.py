@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from analytics_app.dashboards import analysis, pictures
-from analytics_app.figures import LAYOUT
+from analytics_app.dashboards import analysis, chart_cards
+from analytics_app.statistics.sums import LAYOUT
 from sessions_app import study
-from sessions_app.domain import models, worker_status
+from sessions_app.domain import models
 from sessions_app.domain.models import Contribution, Item
+from sessions_app.domain.stream_worker import status as worker_status
 from tests.analytics import cohort, synthetic
 from tests.journeys.cast import signed_in
 
@@ -71,7 +72,7 @@ def meter(table: str) -> Iterator[Meter]:
 @pytest.fixture(autouse=True)
 def a_day_in_october(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "now", lambda: synthetic.NOW)
-    pictures.forget()
+    chart_cards.forget()
     analysis.forget()
 
 
@@ -100,7 +101,7 @@ def fill(sessions: int) -> None:
 def measured(client: Client, meter: Meter) -> dict[str, tuple[list[str], float]]:
     found = {}
     for address in PAGES:
-        pictures.forget()
+        chart_cards.forget()
         worker_status.forget()
         meter.clear()
         assert client.get(address).status_code == 200, address

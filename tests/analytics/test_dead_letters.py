@@ -12,11 +12,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pynamodb.exceptions import QueryError
 
-from analytics_app import adopting, queries, rollups, stream
 from analytics_app.management.commands import run_worker
+from analytics_app.statistics import queries, updates
+from analytics_app.streams import adoption, dispatch
 from sessions_app import study
-from sessions_app.domain import abandoned, audit, dead_letters, keys, worker_status
-from sessions_app.domain.audit import SYSTEM
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit.log import SYSTEM
 from sessions_app.domain.models import (
     AuditEntry,
     AuditSeal,
@@ -25,8 +26,12 @@ from sessions_app.domain.models import (
     InvalidField,
     Item,
 )
-from sessions_app.domain.models.transaction import Busy
-from sessions_app.domain.run import SessionUnreadable
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.session.record import SessionUnreadable
+from sessions_app.domain.store import keys
+from sessions_app.domain.store.transactions import Busy
+from sessions_app.domain.stream_worker import dead_letters
+from sessions_app.domain.stream_worker import status as worker_status
 from tests.analytics import cohort
 from tests.journeys.cast import signed_in
 
@@ -37,7 +42,7 @@ POISON = {"PK": {"S": "SESSION#a b"}, "SK": {"S": "METADATA"}, "entity_type": {"
 @pytest.fixture
 def table(own_table: str) -> str:
     """These tests follow the table's stream: it must hold nothing of others."""
-    stream.LETTERS.read_at = float("-inf")
+    dispatch.LETTERS.read_at = float("-inf")
     worker_status.forget()
     return own_table
 
@@ -53,11 +58,11 @@ def remove(table: str, dynamodb: Any) -> Callable[[dict[str, Any]], None]:
     return lambda item: dynamodb.delete_item(TableName=table, Key={"PK": item["PK"], "SK": item["SK"]})
 
 
-def follow(table: str) -> stream.Poller:
+def follow(table: str) -> dispatch.Poller:
     """Read the table's stream to its present end."""
     client = boto3.client("dynamodb", region_name="us-east-1")
-    arn = stream.stream_of(client, table)
-    poller = stream.Poller(stream.connect(region="us-east-1"), arn, take=adopting.take)
+    arn = dispatch.stream_of(client, table)
+    poller = dispatch.Poller(dispatch.connect(region="us-east-1"), arn, take=adoption.take)
     while poller.poll():
         pass
     return poller
@@ -123,7 +128,7 @@ def test_any_change_of_a_partition_with_a_letter_is_another_try(
     items = cohort.whole()
     cohort.store(*items)
     with monkeypatch.context() as broken:
-        broken.setattr(rollups, "apply", lambda session_id, **_: 1 / 0)
+        broken.setattr(updates, "apply", lambda session_id, **_: 1 / 0)
         follow(table)
     assert letters() == [("statistics", items[0].PK)]
     delivery = next(item for item in items if item.SK == keys.CONTENT_DELIVERY)
@@ -140,7 +145,7 @@ def test_a_table_that_is_away_makes_no_letter(table: str, monkeypatch: pytest.Mo
         raise QueryError("away", EndpointConnectionError(endpoint_url="x"))
 
     with monkeypatch.context() as broken:
-        broken.setattr(rollups, "apply", away)
+        broken.setattr(updates, "apply", away)
         with pytest.raises(QueryError):
             follow(table)
     assert letters() == []
@@ -151,7 +156,7 @@ def test_a_table_that_is_away_makes_no_letter(table: str, monkeypatch: pytest.Mo
 def test_a_condition_that_does_not_add_up_stops_no_other(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck, good = cohort.session(), cohort.session("L2-I1-D")
     cohort.store(stuck, good)
-    real = rollups.apply
+    real = updates.apply
 
     def apply(session_id: str, **rest: Any) -> bool:
         if session_id == stuck.session_id:
@@ -159,12 +164,12 @@ def test_a_condition_that_does_not_add_up_stops_no_other(table: str, monkeypatch
         return real(session_id, **rest)
 
     with monkeypatch.context() as broken:
-        broken.setattr(rollups, "apply", apply)
+        broken.setattr(updates, "apply", apply)
         follow(table)
         assert letters() == [("statistics", stuck.PK)]
         assert queries.condition_figures(good.condition).sessions == 1
-    assert stream.retry_due(study.now()) == 0  # not yet
-    assert stream.retry_due(study.now() + timedelta(minutes=2)) == 1
+    assert dispatch.retry_due(study.now()) == 0  # not yet
+    assert dispatch.retry_due(study.now() + timedelta(minutes=2)) == 1
     assert (letters(), sessions_counted()) == ([], 1)
 
 
@@ -186,7 +191,7 @@ def test_a_session_deleted_by_another_client_is_counted_no_longer(table: str, st
 
 
 def test_one_bad_entry_of_the_audit_log_holds_up_no_other(table: str, put: Any) -> None:
-    audit.record("sign_in", by=SYSTEM, now=study.now())
+    audit_log.record("sign_in", by=SYSTEM, now=study.now())
     put({"PK": {"S": "AUDIT#someday"}, "SK": {"S": "x"}, "entity_type": {"S": "audit_entry"}})
     follow(table)
     (entry,) = [item for item in AuditEntry.on_day(study.now().date()) if isinstance(item, AuditEntry)]
@@ -205,8 +210,8 @@ def test_a_record_that_a_follower_cannot_take_is_passed_over_alone(table: str) -
         taken.extend(record["dynamodb"]["Keys"]["PK"]["S"] for record in records)
 
     client = boto3.client("dynamodb", region_name="us-east-1")
-    arn = stream.stream_of(client, table)
-    poller = stream.Poller(stream.connect(region="us-east-1"), arn, worker="lake", take=take)
+    arn = dispatch.stream_of(client, table)
+    poller = dispatch.Poller(dispatch.connect(region="us-east-1"), arn, worker="lake", take=take)
     while poller.poll():
         pass
     assert good.PK in taken
@@ -328,7 +333,7 @@ def test_letters_of_records_that_are_gone_are_forgotten(table: str, put: Any) ->
         (SessionUnreadable("L1-I4-D (7.5 minutes) is no condition"), "experimental_condition cannot be read"),
         (keys.BadKey("'my secret' is no id"), "an id, a code or a time cannot be used in a key (BadKey)"),
         (KeyError("my secret"), "KeyError"),
-        (rollups.Unreadable("s", "KeyError"), "KeyError"),
+        (updates.Unreadable("s", "KeyError"), "KeyError"),
     ],
 )
 def test_a_reason_names_the_place_and_no_value(error: Exception, reason: str) -> None:
@@ -340,7 +345,7 @@ def test_a_reason_names_the_place_and_no_value(error: Exception, reason: str) ->
 
 def beat(**states: Any) -> run_worker.Pulse:
     duty = run_worker.Statistics()
-    duty.poller = stream.Poller(client=None, arn="")
+    duty.poller = dispatch.Poller(client=None, arn="")
     duty.poller.as_of = study.now()
     pulse = run_worker.Pulse({"statistics": duty})
     pulse.note("statistics", states.get("error"))

@@ -12,22 +12,17 @@ import pytest
 from django.contrib.sessions.models import Session as WebSession
 from django.core.management import call_command
 
-from analytics_app import erasures
-from sessions_app import study, web_sessions
-from sessions_app.domain import (
-    abandoned,
-    browsers,
-    calls,
-    ending,
-    erasure,
-    exports,
-    keys,
-    making,
-    running,
-    withdrawal,
-)
+from analytics_app.statistics import erasures
+from sessions_app import study
+from sessions_app.access import web_sessions
+from sessions_app.domain import export_jobs
 from sessions_app.domain.models import ErasureTask, Item, Student, Tombstone
-from sessions_app.domain.run import DifferentAnswer, Run
+from sessions_app.domain.participants import erasure, withdrawal
+from sessions_app.domain.session import abandoned, assessment, devices, question_lease
+from sessions_app.domain.session import messages as session_messages
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import DifferentAnswer, Run
+from sessions_app.domain.store import keys
 from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant, enrol, new_id, spent_usd, start_in
 from tests.journeys.cast import signed_in
 
@@ -74,7 +69,7 @@ def begun(student: Student) -> Participant:
 def in_dialogue(student: Student) -> Participant:
     participant = Participant(start_in(CODE, student)).walk_to("questions-4/2")
     participant.prepare(4)
-    making.turn(
+    question_lease.turn(
         participant.run,
         segment_id=4,
         number=2,
@@ -102,7 +97,7 @@ def completed(student: Student) -> Participant:
 
 def stopped(student: Student) -> Participant:
     participant = in_dialogue(student)
-    ending.stop(participant.run, by=ADMIN, now=LATER, reason="Zora felt ill")
+    session_survey.stop(participant.run, by=ADMIN, now=LATER, reason="Zora felt ill")
     return participant
 
 
@@ -170,16 +165,16 @@ def surround(run: Run, student: Student, raw: Any) -> None:
     fresh = Run.load(run.id)
     if not fresh.is_open:
         return
-    browsers.hand_over(fresh, browser_id=new_id().replace("-", ""), by=ADMIN, now=LATER)
-    browsers.make_link(fresh, token_sha256="a" * 64, lifetime=timedelta(hours=2), by=ADMIN, now=LATER)
-    calls.send_note(Run.load(run.id), text=SECRET, by=ADMIN, now=LATER)
-    calls.ask_for_help(Run.load(run.id), now=LATER)
+    devices.hand_over(fresh, browser_id=new_id().replace("-", ""), by=ADMIN, now=LATER)
+    devices.make_link(fresh, token_sha256="a" * 64, lifetime=timedelta(hours=2), by=ADMIN, now=LATER)
+    session_messages.send_note(Run.load(run.id), text=SECRET, by=ADMIN, now=LATER)
+    session_messages.ask_for_help(Run.load(run.id), now=LATER)
     first = Run.load(run.id)
     if first.step is None or first.step.slug == "baseline/1":
         return
     item = PACKAGE.assessment[0]
     with pytest.raises(DifferentAnswer):
-        running.answer_item(
+        assessment.answer_item(
             first,
             kind="baseline",
             number=1,
@@ -350,7 +345,7 @@ def test_a_file_that_cannot_be_deleted_keeps_the_erasure_open(
     begun(student)
     export_id = keys.export_id(NOON, "abc")
     filters = {"conditions": [], "levels": [], "labels": False, "simulated": False}
-    exports.ask(export_id=export_id, profile="coded", filters=filters, reason=None, by=ADMIN, now=NOON)
+    export_jobs.ask(export_id=export_id, profile="coded", filters=filters, reason=None, by=ADMIN, now=NOON)
     call_command("run_worker", once=True)
     (file,) = tmp_path.glob("*.zip")
     erasure.erase(student.student_id, by=ADMIN, now=study.now())

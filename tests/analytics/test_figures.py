@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_app.figures import (
+from analytics_app.statistics.sums import (
     FIELDS,
     POINT,
     SCORE,

@@ -17,15 +17,16 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from django.core.management import CommandError, call_command
 
-from analytics_app import stream
 from analytics_app.export import bundle
-from analytics_app.export.choice import Choice
-from analytics_app.export.codes import Coder
-from analytics_app.lake import stores
-from analytics_app.lake.writing import Lake
+from analytics_app.export.pseudonyms import Coder
+from analytics_app.export.request import Choice
+from analytics_app.lake import storage
+from analytics_app.lake.write import Lake
 from analytics_app.management.commands import run_worker
-from sessions_app.domain import dead_letters, keys
+from analytics_app.streams import dispatch
 from sessions_app.domain.models import Contribution
+from sessions_app.domain.store import keys
+from sessions_app.domain.stream_worker import dead_letters
 from tests.analytics import cohort
 
 FOREIGN = Path(__file__).parents[1] / "foreign" / "items.json"
@@ -49,7 +50,7 @@ SESSIONS = {session_of(items): kind for kind, items in KINDS.items()}
 @pytest.fixture
 def table(own_table: str, dynamodb: Any) -> str:
     """Holds every kind; nothing of it was read yet."""
-    stream.LETTERS.read_at = float("-inf")
+    dispatch.LETTERS.read_at = float("-inf")
     serializer = TypeSerializer()
     for items in KINDS.values():
         for item in items:
@@ -60,7 +61,9 @@ def table(own_table: str, dynamodb: Any) -> str:
 
 def follow(table: str) -> None:
     client = boto3.client("dynamodb", region_name="us-east-1")
-    poller = stream.Poller(client=stream.connect(region="us-east-1"), arn=stream.stream_of(client, table))
+    poller = dispatch.Poller(
+        client=dispatch.connect(region="us-east-1"), arn=dispatch.stream_of(client, table)
+    )
     while poller.poll():
         pass
 
@@ -160,7 +163,7 @@ def test_the_lake_holds_what_can_be_read_and_names_the_rest(
     table: str, tmp_path: Path, settings: Any
 ) -> None:
     settings.LAKE_URL = str(tmp_path / "lake")
-    lake = Lake(stores.of_url(settings.LAKE_URL), Coder(b"a key for tests", "coded"))
+    lake = Lake(storage.of_url(settings.LAKE_URL), Coder(b"a key for tests", "coded"))
     writer = run_worker.LakeWriter(lake)
     while writer.step():
         pass

@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from analytics_app import graders, rollups
-from analytics_app.figures import POINT
+from analytics_app.inference import rater_pairs
+from analytics_app.statistics import updates
+from analytics_app.statistics.sums import POINT
 from sessions_app import study
-from sessions_app.domain import grading, keys, review, voiding
+from sessions_app.domain.grading import automated as automated_scoring
+from sessions_app.domain.grading import human as human_scoring
 from sessions_app.domain.models import Contribution, Review, Student
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import voiding
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant
 from tests.journeys.cast import signed_in
 
@@ -29,7 +33,7 @@ def twice(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Decides who is drawn for a second score: twice(1) everybody, twice(0) nobody."""
 
     def share(value: float) -> None:
-        monkeypatch.setattr("sessions_app.domain.models.review.SECOND_SHARE", value)
+        monkeypatch.setattr("sessions_app.domain.models.human_scoring.SECOND_SHARE", value)
 
     share(0)
     return share
@@ -49,13 +53,13 @@ def scored(code: str = "L1-I3-D", *, final: str = "", at: Any = NOON) -> Run:
         short = item.question_type == "short_answer"
         participant.answer_item("final", number, final if short and final else None)
     participant.walk()
-    for task in list(grading.due(participant.now)):
-        assert grading.work(task, package=PACKAGE, tutor=study.tutor(), now=participant.after())
+    for task in list(automated_scoring.due(participant.now)):
+        assert automated_scoring.work(task, package=PACKAGE, tutor=study.tutor(), now=participant.after())
     return Run.load(participant.run.id)
 
 
 def address(run: Run, what: str = "final", question: str = "q3", more: str = "") -> str:
-    return f"/grading/{run.id}/{review.mark_of(run.id, what)}/{question}/{more}"
+    return f"/grading/{run.id}/{human_scoring.mark_of(run.id, what)}/{question}/{more}"
 
 
 def text(response: Any) -> str:
@@ -116,7 +120,7 @@ def test_after_saving_condition_and_phase_are_told(client: Client) -> None:
 
 def test_a_saved_score_counts_and_moves_the_statistics_by_itself(client: Client) -> None:
     run = scored()
-    rollups.apply(run.id, now=NOON + timedelta(hours=2))
+    updates.apply(run.id, now=NOON + timedelta(hours=2))
     before = Contribution.of_session(run.id)
     url = address(run)
     response = client.post(url, filled(client, url, 1, note="All of it."))
@@ -125,7 +129,7 @@ def test_a_saved_score_counts_and_moves_the_statistics_by_itself(client: Client)
     asked = next(q for q in stored.questions if q.question_id == "q3")
     assert (asked.points_earned, asked.human_scoring.by) == (3, "a-researcher")
     assert asked.human_scoring.note == "All of it."
-    assert rollups.apply(run.id, now=NOON + timedelta(hours=3))
+    assert updates.apply(run.id, now=NOON + timedelta(hours=3))
     after = Contribution.of_session(run.id)
     assert before is not None
     assert after is not None
@@ -367,7 +371,7 @@ def test_agreement_compares_model_and_person_and_two_people(client: Client, requ
     requests_made.clear()
     page = text(client.get("/grading/agreement/"))
     assert requests_made == ["Query", "BatchGetItem", "Query"]  # nobody scored a dialogue
-    (compared,) = graders.compared("short")
+    (compared,) = rater_pairs.compared("short")
     model, people = compared.between
     assert (model.n, people.n) == (24, 12)
     assert people.found.kappa.value == pytest.approx(1)
@@ -403,12 +407,12 @@ def test_a_void_session_is_in_no_list_and_takes_no_score_until_the_mark_is_remov
 def test_agreement_leaves_void_sessions_out(client: Client) -> None:
     run = scored()
     client.post(address(run), filled(client, address(run)))
-    (compared,) = graders.compared("short")
+    (compared,) = rater_pairs.compared("short")
     before = compared.between[0].n
     voided(run)
-    assert graders.compared("short") == []
+    assert rater_pairs.compared("short") == []
     voided(run, is_void=False)
-    (compared,) = graders.compared("short")
+    (compared,) = rater_pairs.compared("short")
     assert compared.between[0].n == before == 1
 
 
@@ -433,7 +437,7 @@ def test_grading_is_for_researchers_and_admins(table: str, twice: Any, role: str
 )
 def test_what_is_not_there_is_not_found(client: Client, path: str) -> None:
     run = scored()
-    url = "/grading/" + path.format(id=run.id, mark=review.mark_of(run.id, "final"))
+    url = "/grading/" + path.format(id=run.id, mark=human_scoring.mark_of(run.id, "final"))
     assert client.get(url).status_code == 404
     assert client.post(url, {}).status_code == 404
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from analytics_app import board
+from analytics_app.dashboards import live_monitor
 from sessions_app import study
-from sessions_app.domain import browsers, ending, flow, spending
+from sessions_app.domain import flow
 from sessions_app.domain.models import Session
-from sessions_app.domain.run import DifferentAnswer, Run
-from sessions_app.domain.tutor import TutorFailed
+from sessions_app.domain.session import devices
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import DifferentAnswer, Run
+from sessions_app.domain.tutor import TutorFailed, budget
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 from tests.analytics import cohort
 from tests.domain.cast import FACILITATOR, NOON, Participant, start_in
@@ -64,8 +66,8 @@ def shown(client: Client, **headers: str) -> list[str]:
     return re.findall(r'id="s-([^"]+)"', client.get("/monitor/", headers=headers).content.decode())
 
 
-def row_of(run: Run, now: datetime) -> board.Row:
-    (row,) = [row for row in board.board(now).rows if row.session.session_id == run.id]
+def row_of(run: Run, now: datetime) -> live_monitor.Row:
+    (row,) = [row for row in live_monitor.board(now).rows if row.session.session_id == run.id]
     return row
 
 
@@ -81,7 +83,7 @@ def test_the_step_is_the_one_that_comes_next_all_the_way(table: str) -> None:
             row = row_of(participant.run, participant.now)
             assert (row.number, row.steps) == (number, len([each for each in STEPS if each[0] == code])), slug
             participant.take_step()
-        assert board.board(participant.now).rows == ()
+        assert live_monitor.board(participant.now).rows == ()
 
 
 def test_time_on_the_step_counts_from_the_last_answer(table: str) -> None:
@@ -161,7 +163,7 @@ def test_rows_keep_their_place_between_looks(client: Client, at: Any) -> None:
 
 def test_only_running_sessions_are_on_it(client: Client, at: Any) -> None:
     runs = [start_in("L4-I3-S") for _ in range(2)]
-    ending.stop(runs[0], by=FACILITATOR, now=NOON, reason="the bell rang")
+    session_survey.stop(runs[0], by=FACILITATOR, now=NOON, reason="the bell rang")
     whole = Participant.in_condition("L4-I3-S").walk()
     at(whole.now)
     assert shown(client) == [runs[1].id]
@@ -200,11 +202,11 @@ def test_a_session_whose_pages_are_on_a_device_may_be_going_on(client: Client, a
 
 def test_a_tablet_that_was_taken_back_goes_on_nowhere(client: Client, at: Any) -> None:
     run = start_in("L4-I3-S")
-    browsers.hand_over(run, browser_id="a-tablet", by=FACILITATOR, now=NOON)
-    browsers.note_cached_pages(run, now=NOON + MINUTE)
+    devices.hand_over(run, browser_id="a-tablet", by=FACILITATOR, now=NOON)
+    devices.note_cached_pages(run, now=NOON + MINUTE)
     at(NOON + timedelta(hours=3))
     assert "May be going on without a network" in text(client.get("/monitor/"))
-    browsers.take_back(
+    devices.take_back(
         session_id=run.id,
         browser_id="a-tablet",
         student_id=run.session.student_id,
@@ -229,7 +231,7 @@ def test_without_sessions_it_says_what_to_do(client: Client, at: Any) -> None:
 
 
 def test_more_than_it_reads_is_told(client: Client, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board, "MOST", 2)
+    monkeypatch.setattr(live_monitor, "MOST", 2)
     for minute in range(3):
         start_in("L4-I3-S", now=NOON - minute * MINUTE)
     page = text(client.get("/monitor/"))
@@ -268,7 +270,7 @@ def test_a_part_without_the_store_is_no_page(client: Client, at: Any) -> None:
 
 def test_it_says_that_the_model_does_not_answer_and_since_when(client: Client, at: Any) -> None:
     assert "is not answering" not in client.get("/monitor/").content.decode()
-    spending.ToldHealth(lambda: NOON).fails("overloaded")
+    budget.ToldHealth(lambda: NOON).fails("overloaded")
     readers = {"/monitor/": client, "/dashboards/ai/": signed_in("researcher")}
     for address, reader in readers.items():
         assert "The model is not answering since 12:00." in reader.get(address).content.decode()

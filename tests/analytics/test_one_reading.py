@@ -10,17 +10,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics_app.contributions import contribution
-from analytics_app.export import rows
-from analytics_app.export.codes import Coder
-from analytics_app.export.levels import WIDE
+from analytics_app.export import session_rows
 from analytics_app.export.profiles import Plan
-from analytics_app.figures import NORMALIZED, POINT
+from analytics_app.export.pseudonyms import Coder
+from analytics_app.export.tables import WIDE
 from analytics_app.lake import records
-from sessions_app import transcript
-from sessions_app.domain import keys
+from analytics_app.statistics.contributions import contribution
+from analytics_app.statistics.sums import NORMALIZED, POINT
 from sessions_app.domain.models import Item
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
+from sessions_app.presenters import transcript
 from tests.analytics import cohort
 
 Raw = dict[str, Any]
@@ -49,10 +49,10 @@ def in_statistics(items: list[Raw]) -> Readings:
 
 
 def in_an_export(items: list[Raw]) -> Readings:
-    parts = rows.Parts.of(items, {})
+    parts = session_rows.Parts.of(items, {})
     assert parts is not None
     plan = Plan.of(WIDE, "full", CODER)
-    objects = rows.base(parts, rows.Calendar(ZoneInfo("America/New_York"), date(2025, 10, 1)))
+    objects = session_rows.base(parts, session_rows.Calendar(ZoneInfo("America/New_York"), date(2025, 10, 1)))
     row = dict(zip((column.name for column in plan.columns), plan.row(objects), strict=True))
     return row["baseline_score"], row["final_score"], row["learning_gain"], row["normalized_gain"]
 

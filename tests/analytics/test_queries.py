@@ -9,14 +9,15 @@ from typing import Any
 import boto3
 import pytest
 
-from analytics_app import aggregates, queries, rollups
-from analytics_app.figures import FIELDS, Sums
-from analytics_app.queries import BadRange, Listing, Months, Span
-from sessions_app.domain import keys
-from sessions_app.domain import table as tables
+from analytics_app.statistics import items as statistics_items
+from analytics_app.statistics import queries, updates
+from analytics_app.statistics.queries import BadRange, Listing, Months, Span
+from analytics_app.statistics.sums import FIELDS, Sums
 from sessions_app.domain.models import ConditionMonth, Item, configure
-from sessions_app.domain.run import SessionNotFound
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.session.record import SessionNotFound
+from sessions_app.domain.store import keys
+from sessions_app.domain.store import table as tables
+from socratic_site.local.dynamodb_local import REGION, Engine
 from tests.analytics import cohort
 
 CELL = keys.Condition.from_code("L1-I1-D")
@@ -233,7 +234,7 @@ def counted(big: tuple[str, list[Raw]]) -> list[Raw]:
     configure(table_name=big[0], region=REGION)
     for item in big[1]:
         if item["entity_type"] == "session":
-            rollups.apply(item["session_id"], now=cohort.NOON)
+            updates.apply(item["session_id"], now=cohort.NOON)
     return big[1]
 
 
@@ -364,7 +365,7 @@ def spread_statistics(sessions: int, months: list[str]) -> None:
     with ConditionMonth.batch_write() as batch:
         for condition in keys.CONDITIONS:
             for month in months:
-                batch.save(aggregates.compact(condition, month, Sums(counts, histograms)))
+                batch.save(statistics_items.compact(condition, month, Sums(counts, histograms)))
 
 
 @pytest.mark.parametrize("sessions", [48, 50_000])
@@ -385,7 +386,7 @@ def test_the_dashboards_reads_cost_the_same_at_any_number_of_sessions(table: str
 def test_a_month_of_days_costs_one_request(table: str) -> None:
     with Item.batch_write() as batch:
         for number in range(1, 31):
-            item = rollups.empty_day(f"2025-10-{number:02}")
+            item = updates.empty_day(f"2025-10-{number:02}")
             for name in ("started", "completed", "ended_early", "gains", "gain_units"):
                 setattr(item, name, {condition.code: 12345 for condition in keys.CONDITIONS})
             batch.save(item)

@@ -8,9 +8,10 @@ import boto3
 import pytest
 from django.core.management import CommandError, call_command
 
-from analytics_app import aggregates, queries, recount, rollups
 from analytics_app.management.commands import run_worker
-from sessions_app.domain import keys
+from analytics_app.statistics import items as statistics_items
+from analytics_app.statistics import queries, updates
+from analytics_app.statistics import rebuild as statistics_rebuild
 from sessions_app.domain.models import (
     ConditionMonth,
     ConditionStatistics,
@@ -18,6 +19,7 @@ from sessions_app.domain.models import (
     DayCounts,
     Item,
 )
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 
 CELL = keys.Condition.from_code("L1-I1-D")
@@ -35,7 +37,7 @@ def counted(table: str) -> list[list[Item]]:
     made = [cohort.whole(final=60.0), cohort.whole(final=80.0), [cohort.session()]]
     for items in made:
         cohort.store(*items)
-        rollups.apply(items[0].session_id, now=cohort.NOON)
+        updates.apply(items[0].session_id, now=cohort.NOON)
     return made
 
 
@@ -140,7 +142,7 @@ def test_a_rebuild_puts_right_what_was_harmed(counted: list[list[Item]], harm: A
     assert "no difference" not in check()
     rebuild()
     assert "no difference" in check()
-    rollups.apply(counted[0][0].session_id, now=cohort.NOON)
+    updates.apply(counted[0][0].session_id, now=cohort.NOON)
     assert "no difference" in check()
 
 
@@ -165,7 +167,7 @@ def test_an_aggregate_of_another_writer_is_replaced(table: str) -> None:
     items = cohort.whole()
     cohort.store(*items)
     raw = boto3.resource("dynamodb", region_name="us-east-1").Table(table)
-    rollups.apply(items[0].session_id, now=cohort.NOON)
+    updates.apply(items[0].session_id, now=cohort.NOON)
     key = {"PK": stored().PK, "SK": stored().SK}
     raw.update_item(Key=key, UpdateExpression="REMOVE sums, histograms, revision")
     assert queries.condition_aggregates(CELL) == []
@@ -178,17 +180,17 @@ def test_a_session_counted_during_a_rebuild_is_not_lost(
 ) -> None:
     late = cohort.whole(final=100.0)
     cohort.store(*late)
-    real, rounds = recount._write_months, []
+    real, rounds = statistics_rebuild._write_months, []
 
-    def meanwhile(cell: recount.Cell, now: Any) -> None:
+    def meanwhile(cell: statistics_rebuild.Cell, now: Any) -> None:
         if not rounds:
-            rollups.apply(late[0].session_id, now=cohort.NOON)
+            updates.apply(late[0].session_id, now=cohort.NOON)
         rounds.append(len(cell.shares))
         real(cell, now)
 
-    monkeypatch.setattr(recount, "_write_months", meanwhile)
+    monkeypatch.setattr(statistics_rebuild, "_write_months", meanwhile)
     known = [items[0].session_id for items in counted]
-    recount.rebuild(CELL, known, now=cohort.NOON, tick=lambda: None)
+    statistics_rebuild.rebuild(CELL, known, now=cohort.NOON, tick=lambda: None)
     assert rounds == [3, 4]
     assert check() == "4 sessions, no difference\n"
 
@@ -198,7 +200,7 @@ def test_a_check_beside_running_writers_gives_no_false_alarm(table: str) -> None
     made = [cohort.whole(final=50.0 + number) for number in range(6)]
     for items in made:
         cohort.store(*items)
-        rollups.apply(items[0].session_id, now=cohort.NOON)
+        updates.apply(items[0].session_id, now=cohort.NOON)
     done, errors = threading.Event(), []
 
     def write(number: int) -> None:
@@ -210,7 +212,7 @@ def test_a_check_beside_running_writers_gives_no_false_alarm(table: str) -> None
                 cohort.store(*fresh)
                 done.wait(0.05)
                 for session_id in (made[number][0].session_id, fresh[0].session_id):
-                    rollups.apply(session_id, now=cohort.NOON)
+                    updates.apply(session_id, now=cohort.NOON)
         except Exception as error:
             errors.append(error)
 
@@ -242,8 +244,8 @@ def test_statistics_of_an_older_layout_are_rebuilt_by_the_worker(counted: list[l
     (day,) = list(Item.query(keys.STATISTICS_BY_DAY))
     day.update(actions=[DayCounts.layout.remove()])
     assert cohort.figures_by_condition()[CELL].sessions == 0
-    with pytest.raises(aggregates.Outdated):
-        rollups.apply(counted[0][0].session_id, now=cohort.NOON)
+    with pytest.raises(statistics_items.Outdated):
+        updates.apply(counted[0][0].session_id, now=cohort.NOON)
     assert "layout" in check()
     run_worker.migrate()
     assert queries.condition_figures(CELL).gain == right

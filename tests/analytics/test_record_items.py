@@ -15,10 +15,10 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from django.test import Client
 
-from analytics_app import stored
-from sessions_app.domain import keys
+from analytics_app.records import raw_items
 from sessions_app.domain.models import Session, Student
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import REGION, Engine
 from tests.analytics.record_pages import item, keys_of, links, rows, text, whole
 from tests.domain.cast import NOON, enrol, start_in
 from tests.journeys.cast import signed_in
@@ -280,7 +280,7 @@ def test_plain_json_keeps_what_was_stored() -> None:
         "d": {"NULL": True},
         "e": {"M": {"f": {"L": [{"BOOL": False}, {"BS": [b"x"]}]}}},
     }
-    assert json.loads(stored.plain_json(raw)) == {
+    assert json.loads(raw_items.plain_json(raw)) == {
         "a": 37.5356,
         "b": [1, 2],
         "c": "AP8=",

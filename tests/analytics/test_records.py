@@ -14,14 +14,14 @@ import boto3
 import pytest
 from django.test import Client
 
-from analytics_app import shown, stored
-from analytics_app.entities import BY_NAME, ENTITIES, LEFT_OUT
-from analytics_app.registry import EVERYWHERE, Source
+from analytics_app.records import presentation, raw_items
+from analytics_app.records.declarations import EVERYWHERE, Source
+from analytics_app.records.entities import BY_NAME, ENTITIES, LEFT_OUT
 from analytics_app.views.records import CONSENT_RECORDS
-from sessions_app import modelled
-from sessions_app.domain import keys
-from sessions_app.domain.run import Run
-from socratic_site.engine import REGION, Engine
+from sessions_app.dictionary import model_attributes
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import REGION, Engine
 from tests.analytics.record_pages import keys_of, links, rows, text, whole
 from tests.domain.cast import NOON, enrol, start_in
 from tests.journeys.cast import signed_in
@@ -68,7 +68,7 @@ def pages(client: Client, path: str, query: str) -> Iterator[list[str]]:
 
 
 def test_every_entity_is_declared_or_left_out_by_name() -> None:
-    assert {*BY_NAME} | LEFT_OUT == set(modelled.entities())
+    assert {*BY_NAME} | LEFT_OUT == set(model_attributes.entities())
     assert not {*BY_NAME} & LEFT_OUT
     assert len(BY_NAME) == len(ENTITIES)
 
@@ -80,7 +80,7 @@ def test_an_entity_is_in_no_other_ones_address() -> None:
 @pytest.mark.parametrize("name", BY_NAME)
 def test_columns_and_links_lead_somewhere(name: str) -> None:
     entity = BY_NAME[name]
-    paths = set(shown.book(name))
+    paths = set(presentation.book(name))
     assert {column.path for column in entity.columns} <= paths
     assert [column.link for column in entity.columns].count(True) == 1
     assert {related.path for related in (*entity.related, *entity.actions)} <= paths
@@ -180,11 +180,11 @@ def begun(count: int, code: str = "L4-I3-S") -> list[str]:
 
 @pytest.mark.parametrize("query", ["source=place&place=home", "source=type&type=static", "day=2026-03-03"])
 def test_cursors_walk_through_a_list_in_both_directions(admin: Client, query: str) -> None:
-    oldest = begun(stored.SIZE + 3)
+    oldest = begun(raw_items.SIZE + 3)
     for order, expected in (("up", oldest), ("down", oldest[::-1])):
         found = list(pages(admin, "/records/session/", f"{query}&order={order}"))
         assert [*chain.from_iterable(found)] == expected
-        assert max(map(len, found)) <= stored.SIZE
+        assert max(map(len, found)) <= raw_items.SIZE
 
 
 def test_a_filtered_list_may_have_short_pages_but_lacks_nothing(
@@ -222,7 +222,7 @@ def test_a_range_of_days_includes_both_ends(admin: Client) -> None:
 
 
 def test_a_cursor_that_is_changed_or_of_another_list_is_refused(admin: Client) -> None:
-    begun(stored.SIZE + 1)
+    begun(raw_items.SIZE + 1)
     page = admin.get("/records/session/?source=place&place=home").content.decode()
     cursor = unquote(re.findall(r"cursor=([^\"&]*)", page)[0])
     for sent in (

@@ -12,12 +12,15 @@ import boto3
 import pytest
 from django.core.management import CommandError, call_command
 
-from analytics_app import rollups
+from analytics_app.statistics import updates
 from sessions_app import study
-from sessions_app.domain import audit, erasure, keys, seals
-from sessions_app.domain import table as tables
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit import seals
 from sessions_app.domain.models import AuditHead, Item, Student
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.participants import erasure
+from sessions_app.domain.store import keys
+from sessions_app.domain.store import table as tables
+from socratic_site.local.dynamodb_local import REGION, Engine
 from tests.conftest import keys_in
 from tests.domain.cast import ADMIN, NOON, Participant, enrol, start_in
 
@@ -76,7 +79,7 @@ def seal() -> None:
 
 def a_counted_session(student: Student) -> str:
     session_id = Participant(start_in(CELL, student)).walk().run.id
-    rollups.apply(session_id, now=NOON)
+    updates.apply(session_id, now=NOON)
     return session_id
 
 
@@ -139,7 +142,7 @@ def test_statistics_that_differ_are_named_and_end_in_a_failure(
 def log(table: str, shared_table: Any, restored: Any) -> str:
     """Two sealed entries, restored; the head of their chain."""
     for number in range(2):
-        audit.record("sign_in", by=ADMIN, now=NOON + timedelta(minutes=number))
+        audit_log.record("sign_in", by=ADMIN, now=NOON + timedelta(minutes=number))
     seal()
     copy(shared_table, restored)
     head = AuditHead.read()
@@ -164,7 +167,7 @@ def test_a_head_that_was_written_down_proves_the_log(log: str, restored: Any) ->
 def test_what_was_not_sealed_when_the_backup_was_made_is_sealed_then(
     log: str, shared_table: Any, restored: Any
 ) -> None:
-    audit.record("sign_out", by=ADMIN, now=NOON + timedelta(minutes=9))
+    audit_log.record("sign_out", by=ADMIN, now=NOON + timedelta(minutes=9))
     copy(shared_table, restored)
     told, fault = check(restored)
     assert fault == ""
@@ -182,7 +185,7 @@ def refusal(*words: str) -> str:
 
 
 def test_it_leaves_the_sites_own_table_alone_unless_told(table: str, shared_table: Any) -> None:
-    audit.record("sign_in", by=ADMIN, now=NOON)
+    audit_log.record("sign_in", by=ADMIN, now=NOON)
     before = whole(shared_table)
     assert refusal(table).startswith(f"{table} is the table that the site uses. Nothing was changed.")
     assert whole(shared_table) == before

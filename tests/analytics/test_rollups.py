@@ -13,10 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from analytics_app import queries, recount, rollups
-from analytics_app.contributions import contribution
-from analytics_app.figures import MEANS, NORMALIZED, POINT
-from sessions_app.domain import abandoned, ending, keys
+from analytics_app.statistics import queries, rebuild, updates
+from analytics_app.statistics.contributions import contribution
+from analytics_app.statistics.sums import MEANS, NORMALIZED, POINT
 from sessions_app.domain.models import (
     Assessment,
     ConditionStatistics,
@@ -25,7 +24,10 @@ from sessions_app.domain.models import (
     Item,
     Session,
 )
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 from tests.domain.cast import FACILITATOR, Participant
 
@@ -37,15 +39,15 @@ def differences(*cells: keys.Condition) -> list[str]:
     """Between what is stored and a recount, for these conditions (default: CELL) and all days."""
     shares, found = [], []
     for condition in cells or (CELL,):
-        cell = recount.read(condition, recount.sessions_of(condition), lambda: None)
-        found += list(recount.differences(cell))
+        cell = rebuild.read(condition, rebuild.sessions_of(condition), lambda: None)
+        found += list(rebuild.differences(cell))
         shares += list(cell.shares.values())
-    found += list(recount.day_differences(recount.stored_days(), shares))
+    found += list(rebuild.day_differences(rebuild.stored_days(), shares))
     return [str(difference) for difference in found]
 
 
 def apply(session_id: str) -> bool:
-    return rollups.apply(session_id, now=cohort.NOON)
+    return updates.apply(session_id, now=cohort.NOON)
 
 
 def aggregate(month: str = cohort.MONTH, condition: keys.Condition = CELL) -> ConditionStatistics:
@@ -233,7 +235,7 @@ def test_a_session_of_a_student_who_comes_again_counts_the_student_once(table: s
     assert aggregate("2025-09").sample_statistics.unique_students == 1
     assert differences() == []
     cohort.erase(made[1][0].session_id)  # September's: October's visit becomes the student's first
-    recount.rebuild(CELL, recount.sessions_of(CELL), now=cohort.NOON, tick=lambda: None)
+    rebuild.rebuild(CELL, rebuild.sessions_of(CELL), now=cohort.NOON, tick=lambda: None)
     assert queries.condition_figures(CELL).students == 1
 
 
@@ -247,12 +249,12 @@ def test_an_unreadable_session_is_named_without_its_texts(table: str) -> None:
         UpdateExpression="SET timeline.session_start = :s",
         ExpressionAttributeValues={":s": "a secret answer"},
     )
-    with pytest.raises(rollups.Unreadable) as caught:
+    with pytest.raises(updates.Unreadable) as caught:
         apply(items[0].session_id)
     assert caught.value.session_id == items[0].session_id
     assert caught.value.reason == "timeline.session_start cannot be read"
     assert queries.condition_figures(CELL).sessions == 0  # it was counted before
-    with pytest.raises(rollups.Unreadable):
+    with pytest.raises(updates.Unreadable):
         apply(items[0].session_id)
 
 
@@ -338,9 +340,9 @@ def test_the_statistics_follow_a_session_that_late_answers_open_and_complete(tab
     participant.run, participant.now = Run.load(run.id), closed
     participant.answer_item("final", 10)
     assert counted() == {**nothing, "did_final": 1}
-    ending.stop(participant.run, by=FACILITATOR, now=closed, reason="the bell rang")
+    session_survey.stop(participant.run, by=FACILITATOR, now=closed, reason="the bell rang")
     assert counted() == {**nothing, "did_final": 1, "stopped": 1}
-    participant.run = ending.reopen(Run.load(run.id), by=FACILITATOR, now=closed, reason="a mistake")
+    participant.run = session_survey.reopen(Run.load(run.id), by=FACILITATOR, now=closed, reason="a mistake")
     participant.survey()
     assert counted() == {**nothing, "did_final": 1, "completed": 1}
 
@@ -436,15 +438,15 @@ def test_a_contribution_that_moved_on_before_its_aggregate_was_read_is_read_agai
     for items in (moved, other):
         cohort.store(*items)
         apply(items[0].session_id)
-    session_id, count = moved[0].session_id, rollups.recount
+    session_id, count = moved[0].session_id, updates.recount
 
     def overtaken(session_id: str) -> Any:
-        monkeypatch.setattr(rollups, "recount", count)
+        monkeypatch.setattr(updates, "recount", count)
         rescore(session_id, "final", 90.0)
         assert apply(session_id)
         return count(session_id)
 
-    monkeypatch.setattr(rollups, "recount", overtaken)
+    monkeypatch.setattr(updates, "recount", overtaken)
     assert not apply(session_id)  # another had counted it
     assert aggregate().sums["final_sum"] == 160 * POINT
     assert differences() == []

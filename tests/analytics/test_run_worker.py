@@ -14,12 +14,13 @@ import pytest
 from django.core.management import call_command
 from pynamodb.exceptions import QueryError
 
-from analytics_app import queries, recount
 from analytics_app.management.commands import run_worker
+from analytics_app.statistics import queries, rebuild
 from sessions_app import study
-from sessions_app.domain import grading, keys
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import AuditEntry, GradingTask, Item
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +48,8 @@ def test_answers_of_a_simulated_session_are_graded_and_counted(table: str) -> No
     call_command("simulate", students=1, seed=3, condition="L1-I3-D", verbosity=0)
     call_command("run_worker", once=True)
     condition = keys.Condition.from_code("L1-I3-D")
-    cell = recount.read(condition, recount.sessions_of(condition), lambda: None)
-    assert list(recount.differences(cell)) == []
+    cell = rebuild.read(condition, rebuild.sessions_of(condition), lambda: None)
+    assert list(rebuild.differences(cell)) == []
     (share,) = cell.shares.values()
     run = Run.load(share.session_id)
     assert list(Item.query(keys.GRADING_QUEUE)) == []
@@ -119,8 +120,8 @@ def test_a_failing_task_rests_while_others_go_on(
             raise KeyError("the student's secret words")
         return True
 
-    monkeypatch.setattr(grading, "due", lambda now: iter([task("bad"), task("good")]))
-    monkeypatch.setattr(grading, "work", work)
+    monkeypatch.setattr(automated_scoring, "due", lambda now: iter([task("bad"), task("good")]))
+    monkeypatch.setattr(automated_scoring, "work", work)
     grader = run_worker.Grader()
     assert grader.step() is True
     assert grader.step() is True
@@ -134,8 +135,8 @@ def test_a_failing_task_rests_while_others_go_on(
 
 
 def test_a_task_that_has_to_wait_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grading, "due", lambda now: iter([task()]))
-    monkeypatch.setattr(grading, "work", lambda *_, **__: False)
+    monkeypatch.setattr(automated_scoring, "due", lambda now: iter([task()]))
+    monkeypatch.setattr(automated_scoring, "work", lambda *_, **__: False)
     assert run_worker.Grader().step() is False
 
 
@@ -143,8 +144,8 @@ def test_a_table_that_is_away_stops_the_round_not_the_task(monkeypatch: pytest.M
     def away(*_: Any, **__: Any) -> bool:
         raise QueryError("away")
 
-    monkeypatch.setattr(grading, "due", lambda now: iter([task()]))
-    monkeypatch.setattr(grading, "work", away)
+    monkeypatch.setattr(automated_scoring, "due", lambda now: iter([task()]))
+    monkeypatch.setattr(automated_scoring, "work", away)
     grader = run_worker.Grader()
     with pytest.raises(QueryError):
         grader.step()

@@ -10,11 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 from django.core.management import call_command
 
-from analytics_app import stream
 from analytics_app.management.commands import run_worker
+from analytics_app.streams import dispatch
 from sessions_app import study
-from sessions_app.domain import audit, keys, seals
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit import seals
 from sessions_app.domain.models import AuditEntry, AuditHead, AuditSeal
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 from tests.domain.cast import ADMIN
 
@@ -27,7 +29,7 @@ def verified() -> str:
 
 def entry(seconds: int = 0) -> AuditEntry:
     """An entry of today, stored."""
-    made = audit.entry("sign_in", by=ADMIN, now=study.now() - timedelta(seconds=seconds))
+    made = audit_log.entry("sign_in", by=ADMIN, now=study.now() - timedelta(seconds=seconds))
     made.save(AuditEntry.PK.does_not_exist())
     return made
 
@@ -53,7 +55,7 @@ def test_the_handler_seals_new_entries_and_once(table: str) -> None:
     made = [entry(2), entry(1)]
     event = {"Records": [cohort.record(new=each, sequence=n) for n, each in enumerate(made, 1)]}
     for _ in range(2):
-        assert stream.handler(event, None) == {"batchItemFailures": []}
+        assert dispatch.handler(event, None) == {"batchItemFailures": []}
     assert sorted(sealed(*made)) == [1, 2]
     assert "2 entries, 0 of them not sealed" in verified()
 
@@ -62,7 +64,7 @@ def test_what_was_written_is_sealed_not_what_was_made_of_it_since(table: str, dy
     made = entry()
     record = cohort.record(new=made)
     dynamodb.put_item(TableName=table, Item={**made.serialize(), "by": {"S": "somebody-else"}})
-    stream.handler({"Records": [record]}, None)
+    dispatch.handler({"Records": [record]}, None)
     with pytest.raises(Exception, match="1 fault in the audit log"):
         verified()
 
@@ -77,7 +79,10 @@ def test_a_touched_entry_a_seal_and_an_erased_entry_are_nothing_to_seal(table: s
         cohort.record(erased=made),
         cohort.record(new=cohort.session()),
     ]
-    assert [stream.is_new_entry(each) for each in [*records, cohort.record(new=made)]] == [*[False] * 4, True]
+    assert [dispatch.is_new_entry(each) for each in [*records, cohort.record(new=made)]] == [
+        *[False] * 4,
+        True,
+    ]
 
 
 def test_the_handler_asks_again_from_the_first_entry_on_and_still_counts(
@@ -89,10 +94,10 @@ def test_the_handler_asks_again_from_the_first_entry_on_and_still_counts(
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "TransactWriteItems")
 
     monkeypatch.setattr(seals, "seal", failing)
-    monkeypatch.setattr(stream, "_count_session", lambda session_id, lost: counted.append(session_id))
+    monkeypatch.setattr(dispatch, "_count_session", lambda session_id, lost: counted.append(session_id))
     made = cohort.session()
     records = [cohort.record(new=each, sequence=n) for n, each in enumerate([made, entry(1), entry()], 4)]
-    assert stream.handler({"Records": records}, None) == {
+    assert dispatch.handler({"Records": records}, None) == {
         "batchItemFailures": [{"itemIdentifier": "5".zfill(21)}]
     }
     assert counted == [made.session_id]
@@ -103,11 +108,11 @@ def test_the_handler_asks_again_from_the_first_entry_on_and_still_counts(
 
 
 def test_a_sweep_seals_the_last_days(table: str) -> None:
-    old = entry(stream.SWEPT_DAYS * 86_400)
-    recent, ancient = entry(), entry((stream.SWEPT_DAYS + 1) * 86_400)
-    assert stream.sweeper({}, None) == {"sealed": 2, "retried": 0, "gone": 0}
+    old = entry(dispatch.SWEPT_DAYS * 86_400)
+    recent, ancient = entry(), entry((dispatch.SWEPT_DAYS + 1) * 86_400)
+    assert dispatch.sweeper({}, None) == {"sealed": 2, "retried": 0, "gone": 0}
     assert (len(sealed(old, recent)), sealed(ancient)) == (2, [])
-    assert stream.sweep() == 0
+    assert dispatch.sweep() == 0
 
 
 def test_the_worker_sweeps_at_its_start_and_then_every_hour(
@@ -117,9 +122,9 @@ def test_the_worker_sweeps_at_its_start_and_then_every_hour(
     begun, minutes = study.now(), [0]
     monkeypatch.setattr(study, "now", lambda: begun + timedelta(minutes=minutes[0]))
     sweep = run_worker.Sealing()
-    audit.record("sign_in", by=ADMIN, now=begun)
+    audit_log.record("sign_in", by=ADMIN, now=begun)
     assert sweep.step() is True
-    audit.record("sign_in", by=ADMIN, now=begun)
+    audit_log.record("sign_in", by=ADMIN, now=begun)
     minutes[0] = 59
     assert sweep.step() is False
     minutes[0] = 60
@@ -130,7 +135,7 @@ def test_the_worker_sweeps_at_its_start_and_then_every_hour(
 def test_a_sweep_that_fails_is_due_again_at_once(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = run_worker.Sealing()
     with monkeypatch.context() as broken:
-        broken.setattr(stream, "sweep", lambda: 1 / 0)
+        broken.setattr(dispatch, "sweep", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sweep.step()
     entry()

@@ -12,9 +12,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from analytics_app import queries, recount, rollups, stream
-from sessions_app.domain import dead_letters, keys
+from analytics_app.statistics import queries, rebuild, updates
+from analytics_app.streams import dispatch
 from sessions_app.domain.models import Contribution, Item, Session, ShardCheckpoint
+from sessions_app.domain.store import keys
+from sessions_app.domain.stream_worker import dead_letters
 from tests.analytics import cohort
 
 ROOT = Path(__file__).parents[2]
@@ -32,16 +34,16 @@ def sessions_counted() -> int:
 
 
 def differences() -> list[str]:
-    cell = recount.read(CELL, recount.sessions_of(CELL), lambda: None)
-    return [str(difference) for difference in recount.differences(cell)]
+    cell = rebuild.read(CELL, rebuild.sessions_of(CELL), lambda: None)
+    return [str(difference) for difference in rebuild.differences(cell)]
 
 
-def poller(table: str) -> stream.Poller:
+def poller(table: str) -> dispatch.Poller:
     client = boto3.client("dynamodb", region_name="us-east-1")
-    return stream.Poller(client=stream.connect(region="us-east-1"), arn=stream.stream_of(client, table))
+    return dispatch.Poller(client=dispatch.connect(region="us-east-1"), arn=dispatch.stream_of(client, table))
 
 
-def drain(reader: stream.Poller) -> int:
+def drain(reader: dispatch.Poller) -> int:
     total = 0
     while found := reader.poll():
         total += found
@@ -53,34 +55,34 @@ def drain(reader: stream.Poller) -> int:
 
 def test_a_session_that_starts_matters() -> None:
     made = cohort.session()
-    assert stream.concerns(cohort.record(new=made)) == made.session_id
+    assert dispatch.concerns(cohort.record(new=made)) == made.session_id
 
 
 def test_any_change_of_a_session_matters_since_it_may_have_mended_it() -> None:
     before, after = cohort.session(session_id="s"), cohort.session(session_id="s", version=2)
-    assert stream.concerns(cohort.record(new=after, old=before)) == "s"
-    assert stream.concerns(cohort.record(new=after, old=after)) is None
+    assert dispatch.concerns(cohort.record(new=after, old=before)) == "s"
+    assert dispatch.concerns(cohort.record(new=after, old=after)) is None
 
 
 @pytest.mark.parametrize("state", ["completed", "stopped", "abandoned", "withdrawn"])
 def test_a_session_that_ends_matters(state: str) -> None:
     before, after = cohort.session(session_id="s"), cohort.session(session_id="s", state=state)
-    assert stream.concerns(cohort.record(new=after, old=before)) == "s"
+    assert dispatch.concerns(cohort.record(new=after, old=before)) == "s"
 
 
 def test_an_assessment_matters_when_it_is_graded_or_graded_again() -> None:
     made = cohort.session(session_id="s")
     ungraded, graded, again = (cohort.assessment(made, "final", score) for score in (None, 50.0, 60.0))
-    assert stream.concerns(cohort.record(new=graded, old=ungraded)) == "s"
-    assert stream.concerns(cohort.record(new=again, old=graded)) == "s"
+    assert dispatch.concerns(cohort.record(new=graded, old=ungraded)) == "s"
+    assert dispatch.concerns(cohort.record(new=again, old=graded)) == "s"
     later = cohort.assessment(made, "final", None, version=7)
-    assert stream.concerns(cohort.record(new=later, old=ungraded)) is None
+    assert dispatch.concerns(cohort.record(new=later, old=ungraded)) is None
 
 
 def test_what_the_statistics_write_themselves_does_not_matter(table: str) -> None:
     items = cohort.whole()
     cohort.store(*items)
-    rollups.apply(items[0].session_id, now=cohort.NOON)
+    updates.apply(items[0].session_id, now=cohort.NOON)
     written = [
         *Item.query(keys.statistics(CELL)),
         *Item.query(keys.STATISTICS_BY_MONTH),
@@ -89,19 +91,19 @@ def test_what_the_statistics_write_themselves_does_not_matter(table: str) -> Non
         Contribution.of_session(items[0].session_id),
     ]
     assert len(written) == 5
-    assert [stream.concerns(cohort.record(new=item)) for item in written] == [None] * 5
+    assert [dispatch.concerns(cohort.record(new=item)) for item in written] == [None] * 5
 
 
 def test_an_entity_that_this_version_does_not_know_does_not_matter() -> None:
     strange = cohort.record(new=cohort.session(session_id="s"))
     strange["dynamodb"]["NewImage"]["entity_type"] = {"S": "hologram"}
-    assert stream.concerns(strange) is None
+    assert dispatch.concerns(strange) is None
 
 
 def test_a_batch_names_each_session_once_from_its_first_record_on() -> None:
     one, other = cohort.whole(), cohort.whole()
     records = [cohort.record(new=item, sequence=n) for n, item in enumerate([*one, *other, *one], 1)]
-    found = stream.affected(records)
+    found = dispatch.affected(records)
     assert list(found) == [one[0].session_id, other[0].session_id]
     assert [int(entry.first_sequence) for entry in found.values()] == [1, len(one) + 1]
 
@@ -113,7 +115,7 @@ def test_the_handler_counts_a_batch(table: str) -> None:
     items = cohort.whole()
     cohort.store(*items)
     event = {"Records": [cohort.record(new=item, sequence=n) for n, item in enumerate(items)]}
-    assert stream.handler(event, None) == {"batchItemFailures": []}
+    assert dispatch.handler(event, None) == {"batchItemFailures": []}
     assert sessions_counted() == 1
 
 
@@ -122,16 +124,16 @@ def test_the_handler_asks_again_for_what_failed_and_counts_the_rest(
 ) -> None:
     bad, good = cohort.session(), cohort.session()
     cohort.store(bad, good)
-    real = rollups.apply
+    real = updates.apply
 
     def failing(session_id: str, **rest: Any) -> bool:
         if session_id == bad.session_id:
             throttled()
         return real(session_id, **rest)
 
-    monkeypatch.setattr(rollups, "apply", failing)
+    monkeypatch.setattr(updates, "apply", failing)
     records = [cohort.record(new=bad, sequence=7), cohort.record(new=good, sequence=8)]
-    assert stream.handler({"Records": records}, None) == {
+    assert dispatch.handler({"Records": records}, None) == {
         "batchItemFailures": [{"itemIdentifier": "7".zfill(21)}]
     }
     assert sessions_counted() == 1
@@ -141,12 +143,12 @@ def test_an_unreadable_session_does_not_hold_up_the_handler(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(session_id: str, **rest: Any) -> bool:
-        raise rollups.Unreadable(session_id, "KeyError")
+        raise updates.Unreadable(session_id, "KeyError")
 
-    monkeypatch.setattr(rollups, "apply", failing)
+    monkeypatch.setattr(updates, "apply", failing)
     made = cohort.session()
     cohort.store(made)
-    assert stream.handler({"Records": [cohort.record(new=made)]}, None) == {"batchItemFailures": []}
+    assert dispatch.handler({"Records": [cohort.record(new=made)]}, None) == {"batchItemFailures": []}
     (letter,) = dead_letters.open_letters()
     assert (letter.record_pk, letter.reason) == (made.PK, "KeyError")
 
@@ -154,12 +156,12 @@ def test_an_unreadable_session_does_not_hold_up_the_handler(
 def test_a_lost_contribution_that_cannot_be_read_harms_no_other_session(table: str) -> None:
     items = cohort.whole()
     cohort.store(*items)
-    rollups.apply(items[0].session_id, now=cohort.NOON)
+    updates.apply(items[0].session_id, now=cohort.NOON)
     gone = cohort.record(erased=Contribution.of_session(items[0].session_id))
     gone["dynamodb"]["OldImage"]["updated_at"] = {"S": "some day"}
     other = cohort.session()
     cohort.store(other)
-    assert stream.handler({"Records": [gone, cohort.record(new=other)]}, None) == {"batchItemFailures": []}
+    assert dispatch.handler({"Records": [gone, cohort.record(new=other)]}, None) == {"batchItemFailures": []}
     assert sessions_counted() == 2
     assert [letter.record_sk for letter in dead_letters.open_letters()] == [keys.CONTRIBUTION]
 
@@ -169,7 +171,7 @@ def test_what_is_of_no_day_of_the_audit_log_holds_up_no_seal(table: str) -> None
     at = {"PK": {"S": "AUDIT#someday"}, "SK": {"S": "x"}}
     told["dynamodb"]["Keys"] = at
     told["dynamodb"]["NewImage"] |= at
-    assert stream.handler({"Records": [told]}, None) == {"batchItemFailures": []}
+    assert dispatch.handler({"Records": [told]}, None) == {"batchItemFailures": []}
     (letter,) = dead_letters.open_letters()
     assert (letter.duty, letter.record_pk, letter.record_sk) == ("sealing", "AUDIT#someday", "x")
 
@@ -209,8 +211,8 @@ def test_a_table_without_a_stream_is_said_to_have_none(dynamodb: Any) -> None:
         KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    with pytest.raises(stream.NoStream, match="create_table"):
-        stream.stream_of(dynamodb, name)
+    with pytest.raises(dispatch.NoStream, match="create_table"):
+        dispatch.stream_of(dynamodb, name)
     dynamodb.delete_table(TableName=name)
 
 
@@ -257,7 +259,7 @@ def shards(**rest: Any) -> Shards:
 
 def test_a_child_shard_is_read_after_its_parent_has_ended(table: str) -> None:
     client = shards()
-    drain(stream.Poller(client=client, arn="arn"))
+    drain(dispatch.Poller(client=client, arn="arn"))
     assert client.asked[:3] == ["parent:0", "parent:1", "child:0"]
     checkpoints = ShardCheckpoint.of_worker("statistics")
     assert {key: bool(item.finished) for key, item in checkpoints.items()} == {
@@ -269,23 +271,23 @@ def test_a_child_shard_is_read_after_its_parent_has_ended(table: str) -> None:
 
 def test_another_poller_reads_on_from_the_checkpoint(table: str) -> None:
     client = shards()
-    stream.Poller(client=client, arn="arn").poll()
+    dispatch.Poller(client=client, arn="arn").poll()
     client.asked.clear()
-    drain(stream.Poller(client=client, arn="arn"))
+    drain(dispatch.Poller(client=client, arn="arn"))
     assert client.asked[0] == "parent:1"
 
 
 def test_an_iterator_that_expired_is_made_anew(table: str) -> None:
     client = shards(expires=True)
-    drain(stream.Poller(client=client, arn="arn"))
+    drain(dispatch.Poller(client=client, arn="arn"))
     assert sessions_counted() == 3
 
 
 def test_a_checkpoint_waits_until_its_batch_is_counted(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = shards()
-    monkeypatch.setattr(rollups, "apply", throttled)
+    monkeypatch.setattr(updates, "apply", throttled)
     with pytest.raises(ClientError):
-        stream.Poller(client=client, arn="arn").poll()
+        dispatch.Poller(client=client, arn="arn").poll()
     assert ShardCheckpoint.of_worker("statistics") == {}
 
 

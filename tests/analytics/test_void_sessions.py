@@ -9,13 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics_app import queries, recount, rollups, stream
 from analytics_app.dashboards import analysis
 from analytics_app.export import profiles
-from sessions_app.domain import keys, voiding
-from sessions_app.domain.audit import Actor
+from analytics_app.statistics import queries, rebuild, updates
+from analytics_app.streams import dispatch
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import Contribution, Item
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import voiding
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 from tests.analytics.export.participants import built, manifest, profile, rows, store, took_part
 
@@ -29,33 +31,33 @@ RULE: dict[str, Any] = {
 
 def void(session_id: str, kind: str = "spoiled") -> None:
     voiding.void(Run.load(session_id), kind=kind, reason="The fire alarm went off.", **RULE)
-    rollups.apply(session_id, now=cohort.NOON)
+    updates.apply(session_id, now=cohort.NOON)
 
 
 def unvoid(session_id: str) -> None:
     voiding.unvoid(Run.load(session_id), reason="It was only a test alarm.", **RULE)
-    rollups.apply(session_id, now=cohort.NOON)
+    updates.apply(session_id, now=cohort.NOON)
 
 
 def counted(**changes: Any) -> str:
     items = cohort.whole(**changes)
     cohort.store(*items)
     session_id = str(items[0].session_id)  # type: ignore[attr-defined]
-    rollups.apply(session_id, now=cohort.NOON)
+    updates.apply(session_id, now=cohort.NOON)
     return session_id
 
 
 def stopped() -> str:
     session = cohort.session(state="stopped")
     cohort.store(session)
-    rollups.apply(session.session_id, now=cohort.NOON)
+    updates.apply(session.session_id, now=cohort.NOON)
     return str(session.session_id)
 
 
 def differences() -> list[str]:
-    cell = recount.read(CELL, recount.sessions_of(CELL), lambda: None)
-    found = list(recount.differences(cell))
-    found += recount.day_differences(recount.stored_days(), cell.shares.values())
+    cell = rebuild.read(CELL, rebuild.sessions_of(CELL), lambda: None)
+    found = list(rebuild.differences(cell))
+    found += rebuild.day_differences(rebuild.stored_days(), cell.shares.values())
     return [str(difference) for difference in found]
 
 
@@ -91,8 +93,8 @@ def test_a_rebuild_leaves_void_sessions_out(table: str) -> None:
     session_id = counted(final=90.0)
     voiding.void(Run.load(session_id), kind="other", reason="A test.", **RULE)  # no worker saw it
     assert differences() != []
-    cell = recount.rebuild(CELL, recount.sessions_of(CELL), now=cohort.NOON, tick=lambda: None)
-    recount.rebuild_day(cohort.NOON.date().isoformat(), list(cell.shares))
+    cell = rebuild.rebuild(CELL, rebuild.sessions_of(CELL), now=cohort.NOON, tick=lambda: None)
+    rebuild.rebuild_day(cohort.NOON.date().isoformat(), list(cell.shares))
     assert figures() == alone
     assert differences() == []
 
@@ -100,9 +102,9 @@ def test_a_rebuild_leaves_void_sessions_out(table: str) -> None:
 def test_the_stream_brings_the_mark_and_its_removal() -> None:
     before, after = cohort.session(session_id="s"), cohort.session(session_id="s", version=2)
     after.metadata.void = {"at": cohort.NOON, "by": "a", "kind": "other", "reason": "b"}
-    assert stream.concerns(cohort.record(new=after, old=before)) == "s"
-    assert stream.concerns(cohort.record(new=before, old=after)) == "s"
-    assert stream.concerns(cohort.record(new=after, old=after)) is None
+    assert dispatch.concerns(cohort.record(new=after, old=before)) == "s"
+    assert dispatch.concerns(cohort.record(new=before, old=after)) == "s"
+    assert dispatch.concerns(cohort.record(new=after, old=after)) is None
 
 
 def test_the_analysis_counts_void_sessions_apart(table: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import BrowserContext, Page, Playwright
 
-from socratic_site import process
+from socratic_site.local import child_process
 
 STARTING = 30.0  # seconds for Chromium to say its port
 NAVIGATION = 20_000  # milliseconds, longer than any delay of the network
@@ -45,7 +45,7 @@ class Device:
         options = ["--headless=new", f"--user-data-dir={self.profile}", "--remote-debugging-port=0"]
         command = [self.chromium, *self.flags, *options, "about:blank"]
         log = self.folder / "chromium.log"
-        self.process: subprocess.Popen[bytes] = process.spawn(command, log=log, orphaned=signal.SIGKILL)
+        self.process: subprocess.Popen[bytes] = child_process.spawn(command, log=log, orphaned=signal.SIGKILL)
         async with asyncio.timeout(STARTING):
             while not told.exists() or not (port := told.read_text().partition("\n")[0]):
                 await asyncio.sleep(0.05)

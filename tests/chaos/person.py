@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from playwright.async_api import ElementHandle, Error
 from tqdm import tqdm
 
-from sessions_app.views.run import TOO_EARLY
+from sessions_app.views.run.steps import TOO_EARLY
 from tests.chaos.device import Device
 from tests.chaos.ledger import Difference, Ledger
 

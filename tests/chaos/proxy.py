@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qs
 
-from socratic_site.engine import free_port
+from socratic_site.local.dynamodb_local import free_port
 
 HOST = "127.0.0.1"
 MOST_IN_A_ROW = 3

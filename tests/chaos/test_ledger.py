@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from sessions_app import study
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
 from tests.chaos.ledger import Ledger
 from tests.journeys.cast import brought_to, items_of, started
 from tests.journeys.test_chromium import plain

@@ -12,11 +12,15 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-from sessions_app.domain import dialogue, ending, keys, late, onboarding, playing, running, starting
-from sessions_app.domain.audit import Actor
-from sessions_app.domain.content import ConsentForm, load
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.content.package import ConsentForm, load
 from sessions_app.domain.models import AuditEntry, AuditReason, Item, Session, Spending, Student
-from sessions_app.domain.run import Run
+from sessions_app.domain.participants import enrolment
+from sessions_app.domain.session import assessment, content_delivery, dialogue, offline_timing
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor import Tutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
@@ -24,7 +28,7 @@ PACKAGE = load(Path(__file__).parents[2] / "content" / "tredegar-iron-works-v1")
 FACILITATOR, ADMIN = Actor("facilitator", "facilitator"), Actor("admin", "admin")
 IRB = Actor("irb", "irb")
 NOON = datetime(2026, 3, 3, 17, 0, tzinfo=UTC)
-AGES = onboarding.Ages(least=14, most=18)
+AGES = enrolment.Ages(least=14, most=18)
 GPS = {
     "latitude": 37.5356,
     "longitude": -77.4453,
@@ -32,7 +36,7 @@ GPS = {
     "geofence_validated": True,
     "distance_from_target_meters": 4.2,
 }
-HONOR = starting.Verified(method="honor_system", confidence="medium")
+HONOR = session_start.Verified(method="honor_system", confidence="medium")
 ANSWER = "The river gave the mills their power because the water falls here."
 
 
@@ -52,17 +56,17 @@ def with_new_form(kind: str, version: str = "2.0") -> tuple[ConsentForm, ...]:
 
 def agreements(
     age: int, *, agrees: bool = True, forms: tuple[ConsentForm, ...] = PACKAGE.forms
-) -> list[onboarding.Agreement]:
+) -> list[enrolment.Agreement]:
     current = {str(form.kind): form.sha256 for form in forms}
     return [
-        onboarding.Agreement(
+        enrolment.Agreement(
             kind=kind,
             sha256=current[kind],
             relation="mother" if kind == "parental_permission" else "self",
             method="on_screen",
             agrees=agrees,
         )
-        for kind in onboarding.forms_needed(age)
+        for kind in enrolment.forms_needed(age)
     ]
 
 
@@ -88,14 +92,14 @@ def enrol(age: int = 16, **changes: Any) -> Student:
         "by": FACILITATOR,
         "now": NOON - timedelta(days=3),
     }
-    return onboarding.enrol(**{**told, **changes})
+    return enrolment.enrol(**{**told, **changes})
 
 
-def verified(location: str) -> starting.Verified:
+def verified(location: str) -> session_start.Verified:
     if location in ("on-site", "learning-space"):
-        return starting.Verified(method="GPS", confidence="high", gps=GPS)
+        return session_start.Verified(method="GPS", confidence="high", gps=GPS)
     if location == "classroom":
-        return starting.Verified(method="QR_code", confidence="high")
+        return session_start.Verified(method="QR_code", confidence="high")
     return HONOR
 
 
@@ -110,13 +114,13 @@ def start(student: Student, location: str = "home", **changes: Any) -> Run:
         "choose": random.Random(1).choice,
         "now": NOON,
     }
-    return starting.start(**{**told, **changes})
+    return session_start.start(**{**told, **changes})
 
 
 def start_in(code: str, student: Student | None = None, **changes: Any) -> Run:
     """A session in a given condition, set by hand."""
     condition = keys.Condition.from_code(code)
-    override = starting.Override(condition=condition, reason="a test")
+    override = session_start.Override(condition=condition, reason="a test")
     told: dict[str, Any] = {"by": ADMIN, "override": override, **changes}
     return start(student or enrol(), condition.location, **told)
 
@@ -159,7 +163,7 @@ class Participant:
             "package": PACKAGE,
             "now": self.after(),
         }
-        self.run = running.answer_item(self.run, **{**told, **changes})
+        self.run = assessment.answer_item(self.run, **{**told, **changes})
         return self.run
 
     def choose_format(self, **changes: Any) -> Run:
@@ -170,27 +174,27 @@ class Participant:
             "package": PACKAGE,
             "now": self.after(),
         }
-        self.run = playing.choose_format(self.run, **{**told, **changes})
+        self.run = content_delivery.choose_format(self.run, **{**told, **changes})
         return self.run
 
     def report(self, segment_id: int, seconds: float = 10, **counted: Any) -> Run:
-        self.run = playing.record_progress(
+        self.run = content_delivery.record_progress(
             self.run,
             segment_id=segment_id,
-            report=playing.Report(**counted),
+            report=content_delivery.Report(**counted),
             package=PACKAGE,
             now=self.after(seconds),
         )
         return self.run
 
     def finish_segment(
-        self, segment_id: int, seconds: float = 150, held: late.Held | None = None, **counted: Any
+        self, segment_id: int, seconds: float = 150, held: offline_timing.Held | None = None, **counted: Any
     ) -> Run:
         counted = {"position": 150, "played": 150} | counted
-        self.run = playing.finish_segment(
+        self.run = content_delivery.finish_segment(
             self.run,
             segment_id=segment_id,
-            report=playing.Report(**counted),
+            report=content_delivery.Report(**counted),
             package=PACKAGE,
             now=self.after(seconds),
             held=held,
@@ -233,7 +237,7 @@ class Participant:
             "package": PACKAGE,
             "now": self.after(60),
         }
-        self.run = ending.submit_survey(self.run, **{**told, **changes})
+        self.run = session_survey.submit_survey(self.run, **{**told, **changes})
         return self.run
 
     def take_step(self) -> None:

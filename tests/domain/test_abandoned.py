@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import abandoned
-from sessions_app.domain.run import Run, SessionClosed
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.session.record import Run, SessionClosed
 
 from .cast import Participant, enrol, reason_of, start_in
 

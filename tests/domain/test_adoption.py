@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from sessions_app.domain import adoption, consent, keys
+from sessions_app.domain import adoption
+from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditEntry, DirectoryEntry, Item, School, Student
-from sessions_app.domain.starting import start
+from sessions_app.domain.session.start import start
+from sessions_app.domain.store import keys
 from tests.domain.cast import ADMIN, HONOR, NOON, PACKAGE, new_id
 from tests.foreign import kinds
 
@@ -38,7 +40,7 @@ def test_it_is_listed_reviewable_and_startable(table: str, dynamodb: Any) -> Non
     assert School.get(keys.SCHOOL_DIRECTORY, keys.school_id("Foreign High")).name == "Foreign High"
     assert student.consent_data.state == "complete"
     assert [each.student_id for each in DirectoryEntry.in_review("awaiting")] == [student_id]
-    assert consent.obstacle(student) is None or consent.obstacle(student) == ""
+    assert consent_decisions.obstacle(student) is None or consent_decisions.obstacle(student) == ""
     run = start(
         session_id=new_id(),
         student_id=student_id,

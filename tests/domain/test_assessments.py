@@ -4,15 +4,11 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import ending, keys, running
-from sessions_app.domain.models.transaction import Busy
-from sessions_app.domain.run import (
-    BadAnswer,
-    ConsentNotInForce,
-    DifferentAnswer,
-    OutOfStep,
-    Run,
-)
+from sessions_app.domain.session import assessment
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import BadAnswer, ConsentNotInForce, DifferentAnswer, OutOfStep, Run
+from sessions_app.domain.store import keys
+from sessions_app.domain.store.transactions import Busy
 
 from .cast import FACILITATOR, NOON, PACKAGE, Participant, at_once, new_id
 
@@ -183,8 +179,8 @@ def test_a_number_of_zero_is_not_the_last_item(participant: Participant, stored:
 @pytest.mark.parametrize(
     ("number", "text", "error"),
     [
-        (1, "Banking", running.BadChoice),
-        (1, "iron production", running.BadChoice),
+        (1, "Banking", assessment.BadChoice),
+        (1, "iron production", assessment.BadChoice),
         (1, "", BadAnswer),
         (1, " \n\t ", BadAnswer),
         (1, "\x00", BadAnswer),
@@ -197,7 +193,7 @@ def test_what_is_no_answer_is_not_stored(
     participant.walk_to(f"baseline/{number}")
     before = everything()
     with pytest.raises(error):
-        running.answer_item(
+        assessment.answer_item(
             participant.run,
             kind="baseline",
             number=number,
@@ -220,7 +216,7 @@ def test_what_was_stored_stays_acknowledged_after_a_stop(
     participant: Participant, everything: Everything
 ) -> None:
     participant.answer_item("baseline", 1, RIGHT)
-    ending.stop(participant.run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
+    session_survey.stop(participant.run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
     participant.run = Run.load(participant.run.id)
     before = everything()
     participant.answer_item("baseline", 1, RIGHT)
@@ -305,9 +301,11 @@ def test_stopping_keeps_what_was_stored_and_twice_is_harmless(
     participant: Participant, stored: Items
 ) -> None:
     participant.walk_to("baseline/4")
-    run = ending.stop(participant.run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
-    ending.stop(run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
-    ending.stop(Run.load(run.id), by=FACILITATOR, now=participant.after(), reason="the bell rang")
+    run = session_survey.stop(
+        participant.run, by=FACILITATOR, now=participant.after(), reason="the bell rang"
+    )
+    session_survey.stop(run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
+    session_survey.stop(Run.load(run.id), by=FACILITATOR, now=participant.after(), reason="the bell rang")
     session, *_ = stored(keys.session(run.id), "METADATA")
     assert session["state"] == "stopped"
     assert session["completion_status"]["completed"] is False
@@ -319,16 +317,16 @@ def test_a_session_that_moved_on_is_not_stopped_unseen(participant: Participant,
     stale = Run.load(participant.run.id)
     participant.walk_to("format")
     with pytest.raises(Busy):
-        ending.stop(stale, by=FACILITATOR, now=participant.after(), reason="the bell rang")
+        session_survey.stop(stale, by=FACILITATOR, now=participant.after(), reason="the bell rang")
     assert stored(keys.session(stale.id), "METADATA")[0]["state"] == "running"
 
 
 def test_a_session_left_behind_is_stale(participant: Participant) -> None:
     session, hour = participant.run.session, timedelta(hours=1)
-    assert ending.is_stale(session, now=NOON + timedelta(minutes=61), after=hour)
-    assert not ending.is_stale(session, now=NOON + timedelta(minutes=60), after=hour)
+    assert session_survey.is_stale(session, now=NOON + timedelta(minutes=61), after=hour)
+    assert not session_survey.is_stale(session, now=NOON + timedelta(minutes=60), after=hour)
     session.state = "completed"
-    assert not ending.is_stale(session, now=NOON + timedelta(days=9), after=hour)
+    assert not session_survey.is_stale(session, now=NOON + timedelta(days=9), after=hour)
 
 
 def test_prior_knowledge_is_the_baselines_multiple_choice_points(

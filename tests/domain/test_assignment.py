@@ -6,21 +6,22 @@ from functools import cache
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions_app.domain import assignment, keys
+from sessions_app.domain import allocation
+from sessions_app.domain.store import keys
 
-ARMS = [condition.arm for condition in assignment.arms("home")]
+ARMS = [condition.arm for condition in allocation.arms("home")]
 COUNTS = st.dictionaries(st.sampled_from(ARMS), st.integers(0, 50))
-HOME = assignment.arms("home")
+HOME = allocation.arms("home")
 
 
 def test_a_location_has_six_arms_of_its_own() -> None:
-    arms = assignment.arms("classroom")
+    arms = allocation.arms("classroom")
     assert {condition.location for condition in arms} == {"classroom"}
     assert sorted(condition.arm for condition in arms) == ["I1-D", "I1-S", "I2-D", "I2-S", "I3-D", "I3-S"]
 
 
 def offered(counts: dict[str, int], had: set[str] | None = None) -> list[str]:
-    found = assignment.candidates(location="home", counts=counts, had=had or set())
+    found = allocation.candidates(location="home", counts=counts, had=had or set())
     return [condition.arm for condition in found]
 
 
@@ -46,8 +47,8 @@ def draws(n: int, seed: int) -> Iterator[tuple[dict[str, int], keys.Condition]]:
     source = random.Random(seed)
     counts = dict.fromkeys(ARMS, 0)
     for _ in range(n):
-        candidates = assignment.candidates(location="home", counts=counts)
-        drawn = assignment.by_seed(f"{source.getrandbits(128):x}")(candidates)
+        candidates = allocation.candidates(location="home", counts=counts)
+        drawn = allocation.by_seed(f"{source.getrandbits(128):x}")(candidates)
         yield counts, drawn
         counts[drawn.arm] += 1
 
@@ -141,14 +142,14 @@ def test_no_arm_is_preferred_in_the_long_run() -> None:
 
 
 def test_a_seed_always_draws_the_same_and_all_candidates_can_be_drawn() -> None:
-    drawn = [assignment.by_seed(f"seed {number}")(HOME) for number in range(200)]
-    assert drawn == [assignment.by_seed(f"seed {number}")(HOME) for number in range(200)]
+    drawn = [allocation.by_seed(f"seed {number}")(HOME) for number in range(200)]
+    assert drawn == [allocation.by_seed(f"seed {number}")(HOME) for number in range(200)]
     assert {condition.arm for condition in drawn} == set(ARMS)
 
 
 def test_one_arm_of_a_type_beside_three_of_the_other_is_a_little_likelier() -> None:
     candidates = [c for c in HOME if c.type == "static"] + [c for c in HOME if c.arm == "I2-D"]
-    weights = assignment.weights(candidates)
+    weights = allocation.weights(candidates)
     rates = [weight / sum(weights) for weight in weights]
     assert rates[0] == rates[1] == rates[2]
     assert abs(rates[3] - (5 / 6 / 4 + 1 / 6 / 2)) < 1e-12
@@ -156,9 +157,9 @@ def test_one_arm_of_a_type_beside_three_of_the_other_is_a_little_likelier() -> N
 
 def test_strata_name_realm_school_and_facilitator() -> None:
     facts = {"school_id": "ab12", "facilitator": "ms. ruiz"}
-    assert assignment.stratum(realm="real", factors=["location"], **facts) == ""
-    assert assignment.stratum(realm="practice", factors=["location"], **facts) == "practice"
-    both = assignment.stratum(realm="real", factors=assignment.STRATA, **facts)
+    assert allocation.stratum(realm="real", factors=["location"], **facts) == ""
+    assert allocation.stratum(realm="practice", factors=["location"], **facts) == "practice"
+    both = allocation.stratum(realm="real", factors=allocation.STRATA, **facts)
     assert both.startswith("school-ab12#facilitator-")
     assert "ruiz" not in both
     assert keys.tally(both) == f"TALLY#{both}"

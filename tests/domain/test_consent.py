@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import consent, form_texts, keys, onboarding, reconsent
-from sessions_app.domain.audit import Actor
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.consent import decisions as consent_decisions
+from sessions_app.domain.consent import form_texts, reconsent
 from sessions_app.domain.models import (
     AuditEntry,
     ConsentEvent,
@@ -20,8 +21,10 @@ from sessions_app.domain.models import (
     RenewalDecision,
     Student,
 )
-from sessions_app.domain.models.base import count_up_to
-from sessions_app.domain.run import ConsentNotInForce, Run
+from sessions_app.domain.participants import enrolment
+from sessions_app.domain.session.record import ConsentNotInForce, Run
+from sessions_app.domain.store import keys
+from sessions_app.domain.store.items import count_up_to
 from tests.domain.cast import (
     ADMIN,
     AGES,
@@ -64,7 +67,7 @@ def review(student: Student, outcome: str = "accepted", **changes: Any) -> Stude
         "seen": changes["seen"] if "seen" in changes else seen(student),
     }
     told |= changes
-    return consent.review(**told)
+    return consent_decisions.review(**told)
 
 
 def renew(student: Student, *, age: int = 16, forms: Any = PACKAGE.forms, **changes: Any) -> Student:
@@ -79,7 +82,7 @@ def renew(student: Student, *, age: int = 16, forms: Any = PACKAGE.forms, **chan
         "now": NOON,
     }
     told |= changes
-    return consent.renew(**{"seen": seen(student), **told})
+    return consent_decisions.renew(**{"seen": seen(student), **told})
 
 
 def require(forms: Any, kind: str = "parental_permission", *, most: int = 25) -> RenewalDecision:
@@ -110,7 +113,7 @@ def told(student: Student) -> list[str]:
 def test_the_text_is_stored_before_the_first_consent_to_it(table: str, stored: Items) -> None:
     student = enrol()
     for kind in ("parental_permission", "assent"):
-        record, form = consent.record_for(student, kind), PACKAGE.form(kind)
+        record, form = consent_decisions.record_for(student, kind), PACKAGE.form(kind)
         assert record.is_about(form.sha256)
         (kept,) = stored(keys.form(form.sha256))
         assert kept["text"] == form.text
@@ -256,14 +259,14 @@ def test_a_review_of_what_was_shown_before_a_change_is_refused(table: str) -> No
     student = enrol()
     version = seen(student)
     renew(student)
-    with pytest.raises(consent.ChangedMeanwhile):
+    with pytest.raises(consent_decisions.ChangedMeanwhile):
         review(student, seen=version)
 
 
 def test_a_withdrawn_consent_is_not_reviewed_any_more(table: str, withdraw: Callable[[str], None]) -> None:
     student = enrol()
     withdraw(student.student_id)
-    with pytest.raises(consent.ConsentWithdrawn):
+    with pytest.raises(consent_decisions.ConsentWithdrawn):
         review(student)
     assert actions(student) == ["granted", "granted"]
 
@@ -272,14 +275,14 @@ def test_a_withdrawal_in_the_middle_of_a_review_wins(
     table: str, withdraw: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = enrol()
-    commit = consent.Transaction.commit
+    commit = consent_decisions.Transaction.commit
 
     def withdrawn_first(transaction: Any) -> None:
         withdraw(student.student_id)
         commit(transaction)
 
-    monkeypatch.setattr(consent.Transaction, "commit", withdrawn_first)
-    with pytest.raises(consent.ConsentWithdrawn):
+    monkeypatch.setattr(consent_decisions.Transaction, "commit", withdrawn_first)
+    with pytest.raises(consent_decisions.ConsentWithdrawn):
         review(student)
     assert fresh(student).review_state == "awaiting"
 
@@ -287,7 +290,7 @@ def test_a_withdrawal_in_the_middle_of_a_review_wins(
 def test_a_consent_that_is_not_complete_is_not_reviewed(table: str) -> None:
     student = enrol()
     require(NEW_PERMISSION)
-    with pytest.raises(consent.NothingToReview):
+    with pytest.raises(consent_decisions.NothingToReview):
         review(student)
 
 
@@ -353,7 +356,7 @@ def test_a_profile_by_another_writer_may_start(table: str, raw: Any) -> None:
 
 
 def exported(student: Student, unreviewed: bool = False) -> str | None:
-    return consent.may_export(fresh(student), unreviewed=unreviewed)
+    return consent_decisions.may_export(fresh(student), unreviewed=unreviewed)
 
 
 def test_data_go_out_only_when_reviewed_unless_the_study_says_otherwise(table: str) -> None:
@@ -370,7 +373,7 @@ def test_each_reason_keeps_data_in_whatever_the_study_says(
     unshared = enrol(data_sharing=False)
     review(returned, "returned")
     withdraw(gone.student_id)
-    consent.refuse(
+    consent_decisions.refuse(
         student_id=refused.student_id, form=PACKAGE.form("assent"), seen=1, by=FACILITATOR, now=NOON
     )
     assert {exported(student, True) for student in (returned, gone, refused, unshared)} == {
@@ -468,7 +471,7 @@ def test_a_decision_needs_a_reason_and_carrying_out_needs_a_decision(
 def test_whoever_withdrew_or_refused_is_not_asked(table: str, withdraw: Callable[[str], None]) -> None:
     gone, refused = enrol(), enrol()
     withdraw(gone.student_id)
-    consent.refuse(
+    consent_decisions.refuse(
         student_id=refused.student_id, form=PACKAGE.form("assent"), seen=1, by=FACILITATOR, now=NOON
     )
     assert require(NEW_PERMISSION).marked == 0
@@ -481,7 +484,7 @@ def test_whoever_withdrew_or_refused_is_not_asked(table: str, withdraw: Callable
 def test_only_the_form_that_is_required_is_asked_for(table: str) -> None:
     student = enrol()
     require(NEW_PERMISSION)
-    assert consent.forms_to_renew(fresh(student), 16, NEW_PERMISSION) == ["parental_permission"]
+    assert consent_decisions.forms_to_renew(fresh(student), 16, NEW_PERMISSION) == ["parental_permission"]
     after = renew(student, forms=NEW_PERMISSION)
     assert (after.consent_data.state, after.consent_data.required) == ("complete", None)
     assert after.consent_data.permission.version == "2.0"
@@ -493,7 +496,10 @@ def test_only_the_form_that_is_required_is_asked_for(table: str) -> None:
 def test_after_a_return_every_form_is_asked_for_and_the_board_looks_again(table: str) -> None:
     student = enrol()
     review(student, "returned")
-    assert consent.forms_to_renew(fresh(student), 16, PACKAGE.forms) == ["parental_permission", "assent"]
+    assert consent_decisions.forms_to_renew(fresh(student), 16, PACKAGE.forms) == [
+        "parental_permission",
+        "assent",
+    ]
     assert renew(student).review_state == "awaiting"
     assert listed(DirectoryEntry.in_review("awaiting")) == [student.student_id]
     assert listed(DirectoryEntry.in_review("returned")) == []
@@ -502,7 +508,7 @@ def test_after_a_return_every_form_is_asked_for_and_the_board_looks_again(table:
 def test_a_student_who_turned_18_consents_alone(table: str) -> None:
     student = enrol(17)
     require(NEW_PERMISSION)
-    assert consent.forms_to_renew(fresh(student), 18, NEW_PERMISSION) == ["adult_consent"]
+    assert consent_decisions.forms_to_renew(fresh(student), 18, NEW_PERMISSION) == ["adult_consent"]
     with pytest.raises(ConsentNotInForce, match="adult_consent was not given"):
         renew(student, age=18, forms=NEW_PERMISSION, agreements=agreements(17, forms=NEW_PERMISSION))
     after = renew(student, age=18, forms=NEW_PERMISSION)
@@ -519,7 +525,7 @@ def test_silence_is_no_second_yes(table: str, everything: Everything) -> None:
     for silent in ([], agreements(16, agrees=False, forms=NEW_PERMISSION)):
         with pytest.raises(ConsentNotInForce, match="nothing was stored"):
             renew(student, forms=NEW_PERMISSION, agreements=silent)
-    with pytest.raises(onboarding.FormChanged):
+    with pytest.raises(enrolment.FormChanged):
         renew(student, forms=NEW_PERMISSION, agreements=agreements(16))
     assert everything() == before
 
@@ -532,7 +538,7 @@ def test_the_choice_on_sharing_stays_unless_it_is_made_again(table: str) -> None
 
 @pytest.mark.parametrize("age", [13, 19])
 def test_an_age_outside_the_study_is_refused_at_renewal_too(table: str, age: int) -> None:
-    with pytest.raises(onboarding.AgeOutsideStudy):
+    with pytest.raises(enrolment.AgeOutsideStudy):
         renew(enrol(), age=age, agreements=[])
 
 
@@ -547,7 +553,7 @@ def test_sent_twice_a_renewal_is_stored_once(table: str) -> None:
 def test_a_withdrawn_consent_is_not_renewed(table: str, withdraw: Callable[[str], None]) -> None:
     student = enrol()
     withdraw(student.student_id)
-    with pytest.raises(consent.ConsentWithdrawn):
+    with pytest.raises(consent_decisions.ConsentWithdrawn):
         renew(student)
 
 
@@ -558,7 +564,7 @@ def test_a_withdrawn_consent_is_not_renewed(table: str, withdraw: Callable[[str]
 def test_a_no_takes_consent_out_of_force_at_once(table: str, kind: str) -> None:
     student = enrol()
     participant = Participant(start(student))
-    consent.refuse(
+    consent_decisions.refuse(
         student_id=student.student_id, form=PACKAGE.form(kind), seen=seen(student), by=FACILITATOR, now=NOON
     )
     with pytest.raises(ConsentNotInForce):
@@ -571,10 +577,10 @@ def test_a_no_takes_consent_out_of_force_at_once(table: str, kind: str) -> None:
 
 def test_who_said_no_can_come_back_by_a_yes_to_that_form(table: str) -> None:
     student = enrol()
-    consent.refuse(
+    consent_decisions.refuse(
         student_id=student.student_id, form=PACKAGE.form("assent"), seen=1, by=FACILITATOR, now=NOON
     )
-    assert consent.forms_to_renew(fresh(student), 16, PACKAGE.forms) == ["assent"]
+    assert consent_decisions.forms_to_renew(fresh(student), 16, PACKAGE.forms) == ["assent"]
     renew(student)
     assert start(student).is_open
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from sessions_app.domain.content import ContentFaults, Package, load
+from sessions_app.domain.content.package import ContentFaults, Package, load
 from sessions_app.domain.survey_fields import SURVEY_FIELDS
 
 SHIPPED = Path(__file__).parents[2] / "content" / "tredegar-iron-works-v1"

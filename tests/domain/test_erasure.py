@@ -10,21 +10,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from analytics_app import recount, rollups
+from analytics_app.statistics import rebuild, updates
 from sessions_app import study
-from sessions_app.domain import (
-    audit,
-    chain,
-    ending,
-    erasure,
-    grading,
-    keys,
-    models,
-    onboarding,
-    seals,
-    starting,
-)
-from sessions_app.domain import table as tables
+from sessions_app.domain import models
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit import seals, verification
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import (
     AuditEntry,
     AuditHead,
@@ -36,10 +27,15 @@ from sessions_app.domain.models import (
 )
 from sessions_app.domain.models.audit import Unchangeable
 from sessions_app.domain.models.statistics import CountedStudent
-from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
-from sessions_app.domain.starting import StudentNotFound
+from sessions_app.domain.participants import enrolment, erasure
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import ConsentNotInForce, Run, SessionNotFound
+from sessions_app.domain.session.start import StudentNotFound
+from sessions_app.domain.store import keys
+from sessions_app.domain.store import table as tables
 from sessions_app.domain.tutor.scripted import ScriptedTutor
-from socratic_site.engine import REGION
+from socratic_site.local.dynamodb_local import REGION
 from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant, at_once, enrol, start, start_beside, start_in
 
 Everything = Callable[[], list[dict[str, Any]]]
@@ -60,7 +56,7 @@ def somebody(school: str = "Fall Line High School") -> Student:
 
 def grade_all() -> None:
     for task in [each for each in Item.query(keys.GRADING_QUEUE) if isinstance(each, GradingTask)]:
-        grading.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=LATER)
+        automated_scoring.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=LATER)
 
 
 def left_of(everything: Everything, *needles: str) -> set[str]:
@@ -86,12 +82,12 @@ def test_nothing_is_left_of_a_student_but_the_tombstone_and_the_log(
     stays = Participant(start_in("L4-I3-D", other)).walk().run
     grade_all()
     for run in (done.run, running, stays):
-        rollups.apply(run.id, now=LATER)
+        updates.apply(run.id, now=LATER)
     raw.put_item(Item={"PK": f"SESSION#{running.id}", "SK": "FOREIGN", "entity_type": "of others", "x": "y"})
 
     tombstone = erase(student.student_id)
     for run in (done.run, running):  # as the worker does
-        rollups.apply(run.id, now=LATER)
+        updates.apply(run.id, now=LATER)
 
     needles = (student.student_id, done.run.id, running.id, str(student.student_code), SECRET_ANSWER)
     assert left_of(everything, *needles) == {"audit_entry", "tombstone", "erasure_task"}
@@ -107,13 +103,13 @@ def test_statistics_follow_by_what_the_stream_tells(table: str) -> None:
     stays = Participant(start_in("L4-I3-S", other)).walk().run
     grade_all()
     for run in (gone, stays):
-        rollups.apply(run.id, now=LATER)
+        updates.apply(run.id, now=LATER)
     erase(one.student_id)
-    rollups.apply(gone.id, now=LATER)
+    updates.apply(gone.id, now=LATER)
     tallies = [t for t in Item.query(keys.counted(gone.session.condition)) if isinstance(t, CountedStudent)]
     assert [tally.student_id for tally in tallies] == [other.student_id]
-    cell = recount.read(gone.session.condition, [stays.id], lambda: None)
-    assert list(recount.differences(cell)) == []
+    cell = rebuild.read(gone.session.condition, [stays.id], lambda: None)
+    assert list(rebuild.differences(cell)) == []
 
 
 def test_an_erasure_under_a_running_session_wins(table: str, everything: Everything) -> None:
@@ -194,15 +190,15 @@ def test_erased_once_it_stays_erased(table: str, everything: Everything) -> None
     once = everything()
     assert erase(student.student_id).state == "erased"
     assert everything() == once
-    with pytest.raises(onboarding.Erased):
+    with pytest.raises(enrolment.Erased):
         enrol(student_id=student.student_id)
     assert everything() == once
 
 
 def test_exports_made_meanwhile_are_listed_for_destruction(table: str) -> None:
     student = somebody()
-    audit.record("export", by=ADMIN, now=NOON - timedelta(days=30), subject="before.csv")
-    audit.record("export", by=ADMIN, now=NOON, subject="consent.csv")
+    audit_log.record("export", by=ADMIN, now=NOON - timedelta(days=30), subject="before.csv")
+    audit_log.record("export", by=ADMIN, now=NOON, subject="consent.csv")
     assert erase(student.student_id).exports == ["2026-03-03T17:00:00Z consent.csv by admin"]
 
 
@@ -220,8 +216,10 @@ def test_reasons_go_with_the_student_and_the_sealed_log_stays_whole(
 ) -> None:
     student, other = somebody(), somebody()
     for each in (student, other):
-        ending.stop(start(each), by=ADMIN, now=NOON, reason=f"Zora hit {each.student_code}")
-    override = starting.Override(condition=keys.Condition.from_code("L4-I1-S"), reason="Zora asked for it")
+        session_survey.stop(start(each), by=ADMIN, now=NOON, reason=f"Zora hit {each.student_code}")
+    override = session_start.Override(
+        condition=keys.Condition.from_code("L4-I1-S"), reason="Zora asked for it"
+    )
     start(student, now=NOON + timedelta(minutes=9), override=override, by=ADMIN)
     days = [NOON.date() - timedelta(days=3), NOON.date()]
     seals.sweep(days, now=LATER)
@@ -231,7 +229,7 @@ def test_reasons_go_with_the_student_and_the_sealed_log_stays_whole(
     assert left_of(everything, "Zora") == {"audit_reason"}  # that of the other student
     assert left_of(everything, f"Zora hit {student.student_code}", "asked for it") == set()
     seals.sweep(days, now=LATER)
-    assert list(chain.Walk(head=AuditHead.read()).faults(days)) == []
+    assert list(verification.Walk(head=AuditHead.read()).faults(days)) == []
 
 
 def test_nobody_is_erased_who_was_never_there(table: str, everything: Everything) -> None:
@@ -246,7 +244,7 @@ def test_nobody_is_erased_who_was_never_there(table: str, everything: Everything
 
 def test_the_command_erases_by_code_and_names_the_exports(table: str) -> None:
     student = somebody()
-    audit.record("export", by=ADMIN, now=NOON, subject="consent.csv")
+    audit_log.record("export", by=ADMIN, now=NOON, subject="consent.csv")
     said = io.StringIO()
     call_command("erase_student", str(student.student_code), reason="a letter came", stdout=said)
     assert "erased: 0 sessions" in said.getvalue()

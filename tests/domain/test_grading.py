@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import grading, keys
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import GradingTask
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor import GradeRequest, RatingRequest, RubricGrade, TutorFailed
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
@@ -59,11 +60,13 @@ def answer_all(participant: Participant, kind: str, *, right: int, short: dict[s
 
 
 def tasks(now: datetime) -> dict[str, GradingTask]:
-    return {task.what: task for task in grading.due(now)}
+    return {task.what: task for task in automated_scoring.due(now)}
 
 
 def work(task: GradingTask, participant: Participant, tutor: ScriptedTutor | None = None) -> bool:
-    return grading.work(task, package=PACKAGE, tutor=tutor or ScriptedTutor(), now=participant.after())
+    return automated_scoring.work(
+        task, package=PACKAGE, tutor=tutor or ScriptedTutor(), now=participant.after()
+    )
 
 
 def assessment(stored: Items, run: Run, kind: str) -> dict[str, Any]:
@@ -133,20 +136,21 @@ def test_a_question_that_stood_in_is_not_rated_as_the_tutors(table: str, stored:
 def test_three_workers_drain_the_queue_once(participant: Participant, stored: Items) -> None:
     participant.walk()
     now = participant.after()
-    waiting = list(grading.due(now))
+    waiting = list(automated_scoring.due(now))
     assert sorted(task.what for task in waiting) == ["baseline", "final", "questions-4"]
 
     copies = [[GradingTask.get(task.PK, task.SK) for task in waiting] for _ in range(3)]
 
     def drain(worker: int) -> list[bool]:
         return [
-            grading.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=now) for task in copies[worker]
+            automated_scoring.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=now)
+            for task in copies[worker]
         ]
 
     first = at_once(3, drain)
     assert all(isinstance(done, list) for done in first), first
-    for task in grading.due(now):  # what two graders of one session refused each other
-        assert grading.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=now)
+    for task in automated_scoring.due(now):  # what two graders of one session refused each other
+        assert automated_scoring.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=now)
     assert stored(keys.GRADING_QUEUE) == []
     for kind in ("baseline", "final"):
         record = assessment(stored, participant.run, kind)

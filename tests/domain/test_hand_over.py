@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import grading, keys, review, scoring
-from sessions_app.domain.audit import Actor
+from sessions_app.domain import scoring
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.grading import automated as automated_scoring
+from sessions_app.domain.grading import human as human_scoring
 from sessions_app.domain.models import Review
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor import (
     GradeRequest,
     InterventionRating,
@@ -44,23 +47,23 @@ def tried(participant: Participant, times: int, tutor: ScriptedTutor | None = No
     """What a worker does that looks every two hours."""
     for _ in range(times):
         participant.after(7200)
-        for task in list(grading.due(participant.now)):
-            grading.work(task, package=PACKAGE, tutor=tutor or Down(), now=participant.now)
+        for task in list(automated_scoring.due(participant.now)):
+            automated_scoring.work(task, package=PACKAGE, tutor=tutor or Down(), now=participant.now)
 
 
 @pytest.fixture
 def handed_over(table: str) -> Participant:
     participant = Participant.in_condition("L1-I3-D").walk()
-    tried(participant, grading.MOST_TRIES)
+    tried(participant, automated_scoring.MOST_TRIES)
     return participant
 
 
-def give(participant: Participant, what: str, question: str, by: str = "ada") -> review.Answer:
+def give(participant: Participant, what: str, question: str, by: str = "ada") -> human_scoring.Answer:
     """All that each criterion can give."""
-    mark = review.mark_of(participant.run.id, what)
+    mark = human_scoring.mark_of(participant.run.id, what)
     told: dict[str, Any] = {"session_id": participant.run.id, "mark": mark, "question": question}
-    answer = review.load(**told, package=PACKAGE)
-    return review.score(
+    answer = human_scoring.load(**told, package=PACKAGE)
+    return human_scoring.score(
         **told,
         breakdown={each.name: each.most for each in answer.criteria},
         note="",
@@ -79,7 +82,7 @@ def open_answers(kind: str) -> set[tuple[str, str]]:
 
 def test_until_then_the_model_is_asked_again_and_people_are_not(table: str, stored: Items) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("format")
-    tried(participant, grading.MOST_TRIES - 1)
+    tried(participant, automated_scoring.MOST_TRIES - 1)
     assert open_answers("short") == set()
     tried(participant, 1, ScriptedTutor())
     assert Run.load(participant.run.id).assessments["baseline"].is_graded
@@ -130,9 +133,9 @@ def test_nothing_was_regraded(handed_over: Participant) -> None:
 
 def test_its_giver_may_change_it(handed_over: Participant) -> None:
     give(handed_over, "questions-4", "1")
-    again = review.load(
+    again = human_scoring.load(
         session_id=handed_over.run.id,
-        mark=review.mark_of(handed_over.run.id, "questions-4"),
+        mark=human_scoring.mark_of(handed_over.run.id, "questions-4"),
         question="1",
         package=PACKAGE,
     )
@@ -145,7 +148,7 @@ def test_one_may_be_the_models_and_the_other_peoples(table: str) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("format")
     tried(participant, 1, ScriptedTutor())
     participant.walk()
-    tried(participant, grading.MOST_TRIES)
+    tried(participant, automated_scoring.MOST_TRIES)
     for item in SHORT:
         give(participant, "final", item)
     run = Run.load(participant.run.id)
@@ -167,7 +170,7 @@ def test_without_consent_nothing_is_handed_over(
     table: str, stored: Items, withdraw: Callable[[str], None]
 ) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("format")
-    tried(participant, grading.MOST_TRIES - 1)
+    tried(participant, automated_scoring.MOST_TRIES - 1)
     withdraw(participant.run.session.student_id)
     tried(participant, 1)
     assert stored(keys.GRADING_QUEUE) == []

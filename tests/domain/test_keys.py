@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions_app.domain import keys
+from sessions_app.domain.store import keys
 
 MOMENTS = st.datetimes(
     min_value=datetime(2000, 1, 1),

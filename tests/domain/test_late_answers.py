@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import abandoned, ending, flow, keys, late, open_session, voiding, withdrawal
+from sessions_app.domain import flow
 from sessions_app.domain.models import InvalidField, Session, Student
-from sessions_app.domain.run import ConsentNotInForce, OutOfStep, Run, SessionClosed
-from sessions_app.domain.submissions import KeptForStaff
+from sessions_app.domain.participants import withdrawal
+from sessions_app.domain.session import abandoned, offline_timing, open_session, voiding
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import ConsentNotInForce, OutOfStep, Run, SessionClosed
+from sessions_app.domain.session.submissions import KeptForStaff
+from sessions_app.domain.store import keys
 
 from .cast import (
     ADMIN,
@@ -47,12 +51,12 @@ def leave(run: Run) -> datetime:
 
 
 def stop(run: Run, at: datetime) -> None:
-    ending.stop(Run.load(run.id), by=FACILITATOR, now=at, reason="the bell rang")
+    session_survey.stop(Run.load(run.id), by=FACILITATOR, now=at, reason="the bell rang")
 
 
-def held(run: Run, *, given: datetime, arrives: datetime) -> late.Held | None:
+def held(run: Run, *, given: datetime, arrives: datetime) -> offline_timing.Held | None:
     """As the view builds it from the device's headers."""
-    return late.held(
+    return offline_timing.held(
         seconds=int((arrives - given).total_seconds()),
         answering=20,
         session_age=int((arrives - run.session.start).total_seconds()),
@@ -285,7 +289,7 @@ def test_what_was_given_after_the_stop_does_not_count(table: str, seconds: int |
     participant = Participant.in_condition("L4-I3-S").walk_to("baseline/4")
     stop(participant.run, participant.now)
     participant.run = Run.load(participant.run.id)
-    waited = late.held(seconds=seconds, answering=None, session_age=3600)
+    waited = offline_timing.held(seconds=seconds, answering=None, session_age=3600)
     with pytest.raises(KeptForStaff):
         participant.answer_item("baseline", 4, held=waited, now=participant.now + timedelta(seconds=60))
     after = Run.load(participant.run.id)
@@ -317,12 +321,12 @@ def test_staff_say_why_they_stop_and_reopen(table: str, reason: str, everything:
     run = start(enrol())
     before = everything()
     with pytest.raises(InvalidField) as refused:
-        ending.stop(run, by=FACILITATOR, now=NOON, reason=reason)
+        session_survey.stop(run, by=FACILITATOR, now=NOON, reason=reason)
     assert refused.value.field == "reason"
     assert everything() == before
     stop(run, NOON)
     with pytest.raises(InvalidField):
-        ending.reopen(Run.load(run.id), by=FACILITATOR, now=NOON, reason=reason)
+        session_survey.reopen(Run.load(run.id), by=FACILITATOR, now=NOON, reason=reason)
     assert Run.load(run.id).session.state == "stopped"
 
 
@@ -334,7 +338,9 @@ def test_a_closed_session_is_reopened_with_a_reason(table: str, closed: str, eve
         stop(run, participant.now)
     else:
         leave(run)
-    participant.run = ending.reopen(Run.load(run.id), by=ADMIN, now=now, reason="it was the wrong tablet")
+    participant.run = session_survey.reopen(
+        Run.load(run.id), by=ADMIN, now=now, reason="it was the wrong tablet"
+    )
     after = Run.load(run.id)
     assert (after.session.state, after.step) == ("running", participant.run.step)
     assert after.session.timeline.session_end is None
@@ -351,7 +357,7 @@ def test_a_stopped_session_that_holds_everything_completes_when_it_is_reopened(t
     run, given = participant.run, participant.now + timedelta(seconds=20)
     stop(run, given + timedelta(minutes=1))
     send(participant, run.next_step, given=given, arrives=given + timedelta(hours=2))
-    ending.reopen(Run.load(run.id), by=ADMIN, now=NOON + DAY, reason="it was whole")
+    session_survey.reopen(Run.load(run.id), by=ADMIN, now=NOON + DAY, reason="it was whole")
     after = Run.load(run.id)
     assert (after.session.state, after.session.timeline.session_end) == ("completed", given)
     assert Student.by_id(run.session.student_id).metadata.conditions_completed == ["L4-I3-S"]
@@ -364,7 +370,7 @@ def test_no_session_is_reopened_beside_an_open_one(table: str, everything: Every
     other = start(student)
     before = everything()
     with pytest.raises(open_session.AlreadyOpen) as refused:
-        ending.reopen(Run.load(run.id), by=FACILITATOR, now=NOON, reason="the wrong one was stopped")
+        session_survey.reopen(Run.load(run.id), by=FACILITATOR, now=NOON, reason="the wrong one was stopped")
     assert refused.value.session.session_id == other.id
     assert everything() == before
 
@@ -378,7 +384,7 @@ def test_no_other_session_is_reopened(table: str, state: str, everything: Everyt
         withdrawal.withdraw(participant.run.session.student_id, keep=True, by=FACILITATOR, now=NOON)
     before = everything()
     with pytest.raises(SessionClosed) as refused:
-        ending.reopen(Run.load(participant.run.id), by=ADMIN, now=NOON, reason="a mistake")
+        session_survey.reopen(Run.load(participant.run.id), by=ADMIN, now=NOON, reason="a mistake")
     assert refused.value.state == state
     assert everything() == before
 
@@ -387,7 +393,7 @@ def test_a_void_session_is_not_reopened(table: str) -> None:
     run = start(enrol())
     voiding.void(run, kind="wrong_student", reason="a mistake", by=ADMIN, now=NOON, zone=UTC)
     with pytest.raises(SessionClosed) as refused:
-        ending.reopen(Run.load(run.id), by=ADMIN, now=NOON, reason="a mistake")
+        session_survey.reopen(Run.load(run.id), by=ADMIN, now=NOON, reason="a mistake")
     assert refused.value.state == "void"
     assert not Run.load(run.id).is_open
 
@@ -397,7 +403,7 @@ def test_nothing_is_reopened_without_consent(table: str) -> None:
     stop(participant.run, NOON)
     withdrawal.withdraw(participant.run.session.student_id, keep=True, by=FACILITATOR, now=NOON)
     with pytest.raises(ConsentNotInForce):
-        ending.reopen(Run.load(participant.run.id), by=ADMIN, now=NOON, reason="a mistake")
+        session_survey.reopen(Run.load(participant.run.id), by=ADMIN, now=NOON, reason="a mistake")
     assert Run.load(participant.run.id).session.state == "stopped"
 
 
@@ -482,4 +488,4 @@ def test_a_session_beside_another_client_s_open_one_is_not_reopened(table: str) 
     stop(run, NOON)
     start_beside(student, "L4-I3-D")
     with pytest.raises(open_session.AlreadyOpen):
-        ending.reopen(Run.load(run.id), by=ADMIN, now=NOON, reason="a mistake")
+        session_survey.reopen(Run.load(run.id), by=ADMIN, now=NOON, reason="a mistake")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys, making
-from sessions_app.domain.run import ConsentNotInForce, Run
+from sessions_app.domain.session import question_lease
+from sessions_app.domain.session.record import ConsentNotInForce, Run
+from sessions_app.domain.store import keys
 
 from .cast import PACKAGE, Participant, at_once
 
@@ -21,7 +22,7 @@ def asked(table: str) -> Participant:
 
 def turn(run: Run, *, after: float = 0, maker: str = "one:1", gone: str = "", awaited: bool = True) -> str:
     """As a request sees it that comes so many seconds after the first."""
-    return making.turn(
+    return question_lease.turn(
         Run.load(run.id),
         segment_id=4,
         number=1,
@@ -56,7 +57,7 @@ def test_a_maker_that_is_gone_is_replaced_and_the_students_clock_goes_on(asked: 
     assert turn(asked.run, after=4, maker="two:2", gone="one:1") == "mine"
     run = Run.load(asked.run.id)
     assert run.makings[4, 1].maker == "two:2"
-    assert making.seconds_left(run, segment_id=4, number=1, at=BEGAN + 4) == 4.5
+    assert question_lease.seconds_left(run, segment_id=4, number=1, at=BEGAN + 4) == 4.5
     assert turn(asked.run, after=9, maker="two:2") == "late"
 
 
@@ -73,7 +74,7 @@ def test_what_is_being_prepared_is_waited_for_and_what_was_given_up_is_made_anew
     assert turn(asked.run, after=3, maker="two:2") == "another's"
     assert turn(asked.run, after=150, maker="two:2") == "mine"
     run = Run.load(asked.run.id)
-    assert making.seconds_left(run, segment_id=4, number=1, at=BEGAN + 150) == 8.5
+    assert question_lease.seconds_left(run, segment_id=4, number=1, at=BEGAN + 150) == 8.5
     assert turn(asked.run, after=151, maker="three:3", awaited=False) == "another's"
 
 
@@ -89,7 +90,7 @@ def test_a_maker_that_was_done_after_the_look_is_not_replaced(asked: Participant
     turn(asked.run)
     seen = Run.load(asked.run.id)
     asked.question(4, 1)
-    late = making.turn(
+    late = question_lease.turn(
         seen, segment_id=4, number=1, awaited=True, maker="two:2", is_lost=lambda known: True, at=BEGAN + 1
     )
     assert late == "made"
@@ -105,7 +106,7 @@ def test_without_consent_nobody_makes_a_question(
 
 
 def test_with_no_time_left_the_static_question_is_asked_and_told_so(asked: Participant, stored: Any) -> None:
-    from sessions_app.domain import dialogue
+    from sessions_app.domain.session import dialogue
 
     dialogue.question(
         asked.run,

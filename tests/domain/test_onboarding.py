@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys, onboarding
 from sessions_app.domain.models import DirectoryEntry, InvalidField, School, Student
-from sessions_app.domain.models.transaction import Refused
-from sessions_app.domain.run import ConsentNotInForce
+from sessions_app.domain.participants import enrolment
+from sessions_app.domain.session.record import ConsentNotInForce
+from sessions_app.domain.store import keys
+from sessions_app.domain.store.transactions import Refused
 
 from .cast import AGES, PACKAGE, agreements, enrol, new_id
 
@@ -40,13 +41,13 @@ class Loaded(random.Random):
     ],
 )
 def test_who_signs_what(age: int, forms: tuple[str, ...]) -> None:
-    assert onboarding.forms_needed(age) == forms
+    assert enrolment.forms_needed(age) == forms
 
 
 def test_a_code_can_be_read_aloud() -> None:
-    first, second, number = onboarding.new_code(random.Random(1)).split("-")
-    assert first in onboarding.FIRST_WORDS
-    assert second in onboarding.SECOND_WORDS
+    first, second, number = enrolment.new_code(random.Random(1)).split("-")
+    assert first in enrolment.FIRST_WORDS
+    assert second in enrolment.SECOND_WORDS
     assert 1 <= int(number) <= 99
 
 
@@ -114,12 +115,10 @@ def test_a_text_that_changed_since_it_was_shown_has_to_be_read_again(
     table: str, everything: Callable[[], list[dict[str, Any]]]
 ) -> None:
     changed = [
-        onboarding.Agreement(
-            kind=each.kind, sha256="0" * 64, relation="self", method="on_screen", agrees=True
-        )
+        enrolment.Agreement(kind=each.kind, sha256="0" * 64, relation="self", method="on_screen", agrees=True)
         for each in agreements(16)
     ]
-    with pytest.raises(onboarding.FormChanged):
+    with pytest.raises(enrolment.FormChanged):
         enrol(agreements=changed)
     assert everything() == []
 
@@ -128,13 +127,13 @@ def test_a_text_that_changed_since_it_was_shown_has_to_be_read_again(
 def test_ages_outside_the_study_are_refused(
     table: str, everything: Callable[[], list[dict[str, Any]]], age: int
 ) -> None:
-    with pytest.raises(onboarding.AgeOutsideStudy, match="from 14 to 18"):
+    with pytest.raises(enrolment.AgeOutsideStudy, match="from 14 to 18"):
         enrol(age)
     assert everything() == []
 
 
 def test_the_ages_are_a_setting(table: str) -> None:
-    child = enrol(13, ages=onboarding.Ages(least=5, most=120))
+    child = enrol(13, ages=enrolment.Ages(least=5, most=120))
     assert child.has_consent()
 
 

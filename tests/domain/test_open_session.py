@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import abandoned, ending, keys, open_session, starting
 from sessions_app.domain.models import Item, Session, Student
-from sessions_app.domain.models.transaction import Refused, Transaction
-from sessions_app.domain.open_session import AlreadyOpen
-from sessions_app.domain.run import Run
-from sessions_app.domain.withdrawal import withdraw
+from sessions_app.domain.participants.withdrawal import withdraw
+from sessions_app.domain.session import abandoned, open_session
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.open_session import AlreadyOpen
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
+from sessions_app.domain.store.transactions import Refused, Transaction
 
 from .cast import FACILITATOR, NOON, Participant, at_once, enrol, new_id, start, start_beside, start_in
 
@@ -38,7 +41,9 @@ def set_hold(student: Student, session_id: str | None) -> None:
 
 
 def stop(run: Run) -> Run:
-    return ending.stop(Run.load(run.id), by=FACILITATOR, now=NOON + timedelta(minutes=1), reason="a test")
+    return session_survey.stop(
+        Run.load(run.id), by=FACILITATOR, now=NOON + timedelta(minutes=1), reason="a test"
+    )
 
 
 # --- taking
@@ -134,7 +139,7 @@ def test_a_session_that_opens_again_meanwhile_is_not_started_beside(
     student = enrol()
     closed = stop(start(student))
     set_hold(student, closed.id)
-    real, opened = starting.Transaction.commit, list[str]()
+    real, opened = session_start.Transaction.commit, list[str]()
 
     def opens_first(transaction: Transaction) -> None:
         if not opened:
@@ -142,7 +147,7 @@ def test_a_session_that_opens_again_meanwhile_is_not_started_beside(
             closed.session.update(actions=[Session.state.set("running")])
         real(transaction)
 
-    monkeypatch.setattr(starting.Transaction, "commit", opens_first)
+    monkeypatch.setattr(session_start.Transaction, "commit", opens_first)
     with pytest.raises(AlreadyOpen) as refused:
         start(student)
     assert refused.value.session.session_id == closed.id
@@ -247,5 +252,5 @@ def test_eight_starts_and_a_stop_at_once_leave_at_most_one_open(table: str) -> N
 def test_stopping_is_a_read_more(table: str, requests_made: list[str]) -> None:
     run = start(enrol())
     requests_made.clear()
-    ending.stop(run, by=FACILITATOR, now=NOON, reason="a test")
+    session_survey.stop(run, by=FACILITATOR, now=NOON, reason="a test")
     assert requests_made == ["GetItem", "TransactWriteItems"]

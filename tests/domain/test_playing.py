@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys
 from sessions_app.domain.models import InvalidField
-from sessions_app.domain.run import ConsentNotInForce, DifferentAnswer, OutOfStep, Run
+from sessions_app.domain.session.record import ConsentNotInForce, DifferentAnswer, OutOfStep, Run
+from sessions_app.domain.store import keys
 
 from .cast import Participant, at_once
 

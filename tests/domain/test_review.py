@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import grading, keys, review
-from sessions_app.domain.audit import Actor
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.grading import automated as automated_scoring
+from sessions_app.domain.grading import human as human_scoring
+from sessions_app.domain.grading.human import Answer, ChangedMeanwhile, NothingToScore, NotYours
 from sessions_app.domain.models import InvalidField, Review
-from sessions_app.domain.models.review import in_sample
-from sessions_app.domain.review import Answer, ChangedMeanwhile, NothingToScore, NotYours
-from sessions_app.domain.run import ConsentNotInForce, Run
+from sessions_app.domain.models.human_scoring import in_sample
+from sessions_app.domain.session.record import ConsentNotInForce, Run
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor import GradeRequest, RubricGrade
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
@@ -36,19 +38,19 @@ class Interrupted(ScriptedTutor):
 
 @pytest.fixture
 def nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sessions_app.domain.models.review.SECOND_SHARE", 0)
+    monkeypatch.setattr("sessions_app.domain.models.human_scoring.SECOND_SHARE", 0)
 
 
 @pytest.fixture
 def everybody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sessions_app.domain.models.review.SECOND_SHARE", 1)
+    monkeypatch.setattr("sessions_app.domain.models.human_scoring.SECOND_SHARE", 1)
 
 
 def graded(participant: Participant, *only: str, tutor: ScriptedTutor | None = None) -> Run:
-    for task in list(grading.due(participant.now)):
+    for task in list(automated_scoring.due(participant.now)):
         if not only or task.what in only:
             tutor = tutor or ScriptedTutor()
-            assert grading.work(task, package=PACKAGE, tutor=tutor, now=participant.after())
+            assert automated_scoring.work(task, package=PACKAGE, tutor=tutor, now=participant.after())
     return Run.load(participant.run.id)
 
 
@@ -61,8 +63,8 @@ def finished(table: str, nobody_twice: None) -> Participant:
 
 
 def load(participant: Participant, what: str = "baseline", question: str = "q3") -> Answer:
-    mark = review.mark_of(participant.run.id, what)
-    return review.load(session_id=participant.run.id, mark=mark, question=question, package=PACKAGE)
+    mark = human_scoring.mark_of(participant.run.id, what)
+    return human_scoring.load(session_id=participant.run.id, mark=mark, question=question, package=PACKAGE)
 
 
 def give(
@@ -87,7 +89,7 @@ def give(
         "package": PACKAGE,
         "now": participant.after(),
     }
-    return review.score(**{**told, **changes})
+    return human_scoring.score(**{**told, **changes})
 
 
 def assessment(stored: Items, participant: Participant, kind: str) -> dict[str, Any]:
@@ -181,7 +183,7 @@ def test_dialogue_scores_move_the_summary_and_the_models_are_kept(
 def test_a_score_is_one_query_and_one_write(finished: Participant, requests_made: list[str]) -> None:
     answer = load(finished)
     requests_made.clear()
-    review.score(
+    human_scoring.score(
         session_id=finished.run.id,
         mark=answer.mark,
         question="q3",
@@ -263,9 +265,9 @@ def test_an_ungraded_answer_takes_no_score(table: str) -> None:
 
 @pytest.mark.parametrize("session_id", ["nothing", "x" * 65, "a/b"])
 def test_a_session_that_is_not_there_takes_no_score(table: str, session_id: str) -> None:
-    mark = review.mark_of(session_id, "final")
+    mark = human_scoring.mark_of(session_id, "final")
     with pytest.raises(NothingToScore):
-        review.load(session_id=session_id, mark=mark, question="q3", package=PACKAGE)
+        human_scoring.load(session_id=session_id, mark=mark, question="q3", package=PACKAGE)
 
 
 def test_nothing_is_scored_after_consent_was_withdrawn(
@@ -416,10 +418,10 @@ def test_a_worker_that_scores_the_final_meanwhile_takes_the_human_baseline(
 ) -> None:
     participant = Participant.in_condition("L4-I3-S").walk()
     graded(participant, "baseline")
-    final = next(task for task in grading.due(participant.now) if task.what == "final")
+    final = next(task for task in automated_scoring.due(participant.now) if task.what == "final")
     slow = Interrupted(lambda: give(participant))
-    assert not grading.work(final, package=PACKAGE, tutor=slow, now=participant.after())
-    assert grading.work(final, package=PACKAGE, tutor=ScriptedTutor(), now=participant.after())
+    assert not automated_scoring.work(final, package=PACKAGE, tutor=slow, now=participant.after())
+    assert automated_scoring.work(final, package=PACKAGE, tutor=ScriptedTutor(), now=participant.after())
     scored = assessment(stored, participant, "baseline")["assessment_results"]["score_percentage"]
     assert assessment(stored, participant, "final")["learning_gain"]["baseline_score"] == scored
 
@@ -429,10 +431,10 @@ def test_a_worker_that_scores_the_baseline_meanwhile_takes_the_human_final(
 ) -> None:
     participant = Participant.in_condition("L4-I3-S").walk()
     graded(participant, "final")
-    baseline = next(task for task in grading.due(participant.now) if task.what == "baseline")
+    baseline = next(task for task in automated_scoring.due(participant.now) if task.what == "baseline")
     slow = Interrupted(lambda: give(participant, what="final"))
-    assert not grading.work(baseline, package=PACKAGE, tutor=slow, now=participant.after())
-    assert grading.work(baseline, package=PACKAGE, tutor=ScriptedTutor(), now=participant.after())
+    assert not automated_scoring.work(baseline, package=PACKAGE, tutor=slow, now=participant.after())
+    assert automated_scoring.work(baseline, package=PACKAGE, tutor=ScriptedTutor(), now=participant.after())
     final = assessment(stored, participant, "final")
     assert item(final, "q3")["human_scoring"]["by"] == "ada"
     assert final["learning_gain"]["final_score"] == final["assessment_results"]["score_percentage"]
@@ -491,15 +493,15 @@ def test_the_way_through_a_list_meets_every_answer_once(finished: Participant) -
     met, answer = [], load(other, "final", "q3")
     while True:
         met.append((answer.run.id, answer.what, answer.question))
-        place = review.neighbour(answer, "open", by="ada", newer=False)
+        place = human_scoring.neighbour(answer, "open", by="ada", newer=False)
         if place is None:
             break
-        answer = review.load(
+        answer = human_scoring.load(
             session_id=place.session_id, mark=place.mark, question=place.question, package=PACKAGE
         )
     assert len(met) == len(set(met)) >= 9
     assert {run for run, *_ in met} == {other.run.id, finished.run.id}
-    back = review.neighbour(answer, "open", by="ada", newer=True)
+    back = human_scoring.neighbour(answer, "open", by="ada", newer=True)
     assert back is not None
     assert (back.session_id, back.question) == (met[-2][0], met[-2][2])
 
@@ -508,7 +510,7 @@ def test_nobody_is_led_to_his_own_answers_for_a_second_score(drawn: Participant)
     for what in ("baseline", "final"):
         give(drawn, what=what)
     here = load(drawn, "final")
-    assert review.neighbour(here, "second", by="ada", newer=False) is None
-    found = {review.neighbour(here, "second", by="ben", newer=newer) for newer in (True, False)}
+    assert human_scoring.neighbour(here, "second", by="ada", newer=False) is None
+    found = {human_scoring.neighbour(here, "second", by="ben", newer=newer) for newer in (True, False)}
     marks = {place.mark for place in found if place}
-    assert marks == {review.mark_of(drawn.run.id, "baseline")}
+    assert marks == {human_scoring.mark_of(drawn.run.id, "baseline")}

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import calls, erasure, keys
 from sessions_app.domain.models import AuditEntry, Item, OpenCall, Session
-from sessions_app.domain.run import Run
-from sessions_app.domain.safeguarding import signs, signs_in
+from sessions_app.domain.participants import erasure
+from sessions_app.domain.session import messages as session_messages
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.session.safeguarding import signs, signs_in
+from sessions_app.domain.store import keys
 from tests.domain.cast import ADMIN, FACILITATOR, NOON, PACKAGE, enrol, start
 
 LISTS: dict[str, dict[str, dict[str, list[str]]]] = tomllib.loads(
@@ -97,7 +99,7 @@ def entries() -> list[AuditEntry]:
 
 
 def check(run: Run, text: str, *, step: str = "questions-1/1", now: Any = LATER) -> Any:
-    return calls.check_answer(run, [text], step=step, now=now)
+    return session_messages.check_answer(run, [text], step=step, now=now)
 
 
 def test_a_sign_calls_staff_flags_the_session_and_keeps_no_words(table: str, everything: Any) -> None:
@@ -119,7 +121,7 @@ def test_the_same_answer_again_makes_no_second_call_also_when_it_was_seen_to(tab
     call = check(run, SECRET)
     check(Run.load(run.id), SECRET)
     check(run, SECRET)  # a process that had not heard of the call
-    calls.answer(Run.load(run.id).calls, call_id=call.call_id, by=FACILITATOR, now=LATER)
+    session_messages.answer(Run.load(run.id).calls, call_id=call.call_id, by=FACILITATOR, now=LATER)
     assert OpenCall.all() == []
     check(Run.load(run.id), SECRET)
     assert len(Run.load(run.id).calls) == len(entries()) == 1
@@ -162,9 +164,9 @@ def test_a_store_that_fails_loses_no_answer(table: str, monkeypatch: pytest.Monk
     run = start(enrol())
 
     def fail(*_: Any) -> None:
-        raise calls.Busy("away")
+        raise session_messages.Busy("away")
 
-    monkeypatch.setattr(calls, "_raise_alarm", fail)
+    monkeypatch.setattr(session_messages, "_raise_alarm", fail)
     assert check(run, SECRET) is None
 
 

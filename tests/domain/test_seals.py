@@ -6,9 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from sessions_app.domain import audit, chain, keys, seals
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit import seals, verification
 from sessions_app.domain.models import AuditHead
 from sessions_app.domain.models.audit import stored_entries, stored_seals
+from sessions_app.domain.store import keys
 from tests.domain.cast import FACILITATOR, NOON, at_once
 
 DAY = NOON.date()
@@ -20,7 +22,7 @@ Items = Callable[..., list[dict[str, Any]]]
 def write(count: int, *, minutes: int = 0) -> None:
     for number in range(count):
         at = NOON + timedelta(minutes=minutes, seconds=number)
-        audit.record("consent.view", by=FACILITATOR, now=at, student_id=f"s-{number}")
+        audit_log.record("consent.view", by=FACILITATOR, now=at, student_id=f"s-{number}")
 
 
 def entries() -> list[Any]:
@@ -32,7 +34,7 @@ def sequences(stored: Items) -> list[int]:
 
 
 def faults() -> list[str]:
-    return [str(fault) for fault in chain.Walk(head=AuditHead.read()).faults([DAY])]
+    return [str(fault) for fault in verification.Walk(head=AuditHead.read()).faults([DAY])]
 
 
 def test_a_batch_is_sealed_in_its_order_and_the_head_stands_at_its_end(table: str, stored: Items) -> None:
@@ -82,7 +84,7 @@ def test_a_sweep_seals_what_was_left_and_nothing_else(table: str, stored: Items)
 def test_an_older_entry_moves_the_first_day_back(table: str) -> None:
     write(1)
     seals.seal(entries(), now=LATER)
-    audit.record("export", by=FACILITATOR, now=NOON - timedelta(days=9), subject="a.csv")
+    audit_log.record("export", by=FACILITATOR, now=NOON - timedelta(days=9), subject="a.csv")
     seals.sweep([DAY - timedelta(days=9)], now=LATER)
     head = AuditHead.read()
     assert head is not None

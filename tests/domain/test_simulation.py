@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sessions_app.domain import form_texts, keys, simulation
-from sessions_app.domain import simulated_student as mind
+from sessions_app.domain.consent import form_texts
 from sessions_app.domain.models import Item
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.simulation import cohort as simulated_cohort
+from sessions_app.domain.simulation import persona as mind
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
 from .cast import PACKAGE
@@ -31,19 +33,19 @@ ITEMS = {
 }
 
 
-def cohort(size: int = 24, seed: int = 1, **changes: Any) -> simulation.Cohort:
+def cohort(size: int = 24, seed: int = 1, **changes: Any) -> simulated_cohort.Cohort:
     told: dict[str, Any] = {"package": PACKAGE, "tutor": ScriptedTutor(), "now": NOW, "zone": EASTERN}
-    return simulation.Cohort(size=size, seed=seed, **(told | changes))
+    return simulated_cohort.Cohort(size=size, seed=seed, **(told | changes))
 
 
-def staying(of: simulation.Cohort, how_many: int) -> list[int]:
+def staying(of: simulated_cohort.Cohort, how_many: int) -> list[int]:
     """The first students who stay to the end."""
     indices = (index for index in range(of.size) if of.persona(index).quits_after is None)
     return [next(indices) for _ in range(how_many)]
 
 
-def go(of: simulation.Cohort, index: int) -> Run:
-    return simulation.walk(of, index, simulation.admit(of, index))
+def go(of: simulated_cohort.Cohort, index: int) -> Run:
+    return simulated_cohort.walk(of, index, simulated_cohort.admit(of, index))
 
 
 # --- the mind
@@ -92,7 +94,7 @@ def test_answers_are_never_empty_and_take_time() -> None:
     ("told", "message"), [({"size": 0}, "at least 1 student"), ({"days": 0}, "at least 1 day")]
 )
 def test_a_cohort_that_cannot_be_is_refused(told: dict[str, Any], message: str) -> None:
-    with pytest.raises(simulation.BadCohort, match=message):
+    with pytest.raises(simulated_cohort.BadCohort, match=message):
         cohort(**told)
 
 
@@ -115,7 +117,7 @@ def test_all_conditions_come_in_turn() -> None:
 
 
 def test_a_seed_makes_the_same_students_and_another_seed_others() -> None:
-    def told(of: simulation.Cohort) -> list[Any]:
+    def told(of: simulated_cohort.Cohort) -> list[Any]:
         return [(of.id(n, "session"), of.persona(n), of.begins(n)) for n in range(5)]
 
     assert told(cohort(seed=7)) == told(cohort(seed=7))
@@ -125,7 +127,8 @@ def test_a_seed_makes_the_same_students_and_another_seed_others() -> None:
 @pytest.mark.parametrize("place", PACKAGE.locations)
 def test_places_are_verified_as_for_real(place: Any) -> None:
     ways = Counter(
-        simulation.verified(place, random.Random(n), now=NOW, by="simulation").method for n in range(300)
+        simulated_cohort.verified(place, random.Random(n), now=NOW, by="simulation").method
+        for n in range(300)
     )
     assert ways.most_common(1)[0][0] == place.method
     assert set(ways) <= {place.method, "manual"}
@@ -134,7 +137,9 @@ def test_places_are_verified_as_for_real(place: Any) -> None:
 
 def test_positions_are_inside_the_fence() -> None:
     for n in range(300):
-        told = simulation.verified(PACKAGE.location("on-site"), random.Random(n), now=NOW, by="simulation")
+        told = simulated_cohort.verified(
+            PACKAGE.location("on-site"), random.Random(n), now=NOW, by="simulation"
+        )
         if told.gps is not None:
             assert told.gps["geofence_validated"] is True
             assert told.gps["distance_from_target_meters"] <= 100
@@ -145,9 +150,9 @@ def test_positions_are_inside_the_fence() -> None:
 
 def test_all_24_conditions_run_through_and_every_item_is_valid(table: str, everything: Everything) -> None:
     many = cohort(24)
-    admitted = [simulation.admit(many, index) for index in range(24)]
+    admitted = [simulated_cohort.admit(many, index) for index in range(24)]
     with ThreadPoolExecutor(6) as pool:
-        runs = list(pool.map(lambda index: simulation.walk(many, index, admitted[index]), range(24)))
+        runs = list(pool.map(lambda index: simulated_cohort.walk(many, index, admitted[index]), range(24)))
     assert {run.session.condition for run in runs} == set(keys.CONDITIONS)
     assert {run.session.state for run in runs} <= {"completed", "stopped"}
     assert not any("condition_override" in run.session.metadata.data_quality_flags for run in runs)
@@ -208,18 +213,18 @@ def without_times(items: list[dict[str, Any]]) -> list[Any]:
 def test_one_that_was_broken_off_goes_on_where_it_stood(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     of = cohort(condition=keys.Condition.from_code("L4-I3-S"))
     index = staying(of, 1)[0]
-    whole = simulation.Walk.take
+    whole = simulated_cohort.Walk.take
     steps = iter(range(15))
 
-    def broken(walk: simulation.Walk, run: Run, step: Any) -> Run:
+    def broken(walk: simulated_cohort.Walk, run: Run, step: Any) -> Run:
         if next(steps, None) is None:
             raise ConnectionError
         return whole(walk, run, step)
 
-    monkeypatch.setattr(simulation.Walk, "take", broken)
+    monkeypatch.setattr(simulated_cohort.Walk, "take", broken)
     with pytest.raises(ConnectionError):
         go(of, index)
-    monkeypatch.setattr(simulation.Walk, "take", whole)
+    monkeypatch.setattr(simulated_cohort.Walk, "take", whole)
     run = Run.load(go(of, index).id)
     assert run.session.state == "completed"
     assert run.session.timeline.session_end > run.session.start
@@ -228,7 +233,7 @@ def test_one_that_was_broken_off_goes_on_where_it_stood(table: str, monkeypatch:
 def test_one_who_quits_is_stopped_with_what_was_stored(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     of = cohort()
     quitter = replace(of.persona(0), quits_after=12)
-    monkeypatch.setattr(simulation.Cohort, "persona", lambda self, index: quitter)
+    monkeypatch.setattr(simulated_cohort.Cohort, "persona", lambda self, index: quitter)
     run = Run.load(go(of, 0).id)
     assert run.session.state == "stopped"
     assert sum(run.done.values()) == 12

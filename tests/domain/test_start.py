@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import assignment, ending, keys, starting
+from sessions_app.domain import allocation
 from sessions_app.domain.models import InvalidField, Student, StudentAllocation
-from sessions_app.domain.run import ConsentNotInForce, Run, SessionNotFound
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import ConsentNotInForce, Run, SessionNotFound
+from sessions_app.domain.store import keys
 
 from .cast import FACILITATOR, GPS, HONOR, NOON, PACKAGE, Participant, at_once, enrol, new_id, start, start_in
 
@@ -21,7 +24,7 @@ def sessions_of(student: Student) -> int:
 
 
 def stopped(student: Student, **changes: Any) -> Run:
-    return ending.stop(start(student, **changes), by=FACILITATOR, now=NOON, reason="a test")
+    return session_survey.stop(start(student, **changes), by=FACILITATOR, now=NOON, reason="a test")
 
 
 def change_consent(raw: Any, student: Student, **flags: Any) -> None:
@@ -129,7 +132,7 @@ def test_an_adult_needs_no_parental_permission(table: str) -> None:
 
 @pytest.mark.parametrize("student_id", ["nobody", "not a key#", ""])
 def test_an_unknown_student_starts_nothing(table: str, everything: Everything, student_id: str) -> None:
-    with pytest.raises(starting.StudentNotFound):
+    with pytest.raises(session_start.StudentNotFound):
         start(Student(student_id=student_id))
     assert everything() == []
 
@@ -146,7 +149,7 @@ def test_many_starts_keep_the_arms_of_a_location_balanced(table: str, stored: It
         tally = stored("ALLOCATION#home", "TALLY")[0]["counts"]
         most, fewest = max(tally.values()), min(tally.values()) if len(tally) == 6 else 0
         assert sum(tally.values()) == number
-        assert most - fewest <= assignment.TOLERANCE
+        assert most - fewest <= allocation.TOLERANCE
 
 
 def test_sixteen_starts_at_once_keep_the_arms_balanced_and_every_one_is_logged(
@@ -156,7 +159,7 @@ def test_sixteen_starts_at_once_keep_the_arms_balanced_and_every_one_is_logged(
     runs = at_once(16, lambda number: start(students[number], choose=random.Random(number).choice))
     assert [run for run in runs if not isinstance(run, Run)] == []
     drawn = Counter(run.session.condition.arm for run in runs)
-    assert max(drawn.values()) - min(drawn[arm.arm] for arm in assignment.arms("home")) <= 3
+    assert max(drawn.values()) - min(drawn[arm.arm] for arm in allocation.arms("home")) <= 3
     assert stored("ALLOCATION#home", "TALLY")[0]["counts"] == dict(drawn)
     log = stored("ALLOCATION#home", "2026")
     assert {entry["session_id"] for entry in log} == {run.id for run in runs}
@@ -169,7 +172,7 @@ def test_stopping_every_static_session_never_changes_the_arm(table: str, stored:
     first = start_in("L4-I2-S", student, by=FACILITATOR, override=None, choose=static)
     run = first
     for _ in range(200):
-        run = ending.stop(run, by=FACILITATOR, now=NOON, reason="static again")
+        run = session_survey.stop(run, by=FACILITATOR, now=NOON, reason="static again")
         run = start(student, choose=None)
         codes.append(run.session.condition.code)
         attempts.append(run.session.allocation.attempt)
@@ -187,7 +190,7 @@ def test_what_the_student_has_seen_before_is_stored(table: str) -> None:
     student = enrol()
     first = Participant(start(student)).walk_to("format").run
     assert told(first) == ("balanced", 1, 0, None)
-    ending.stop(first, by=FACILITATOR, now=NOON, reason="the bell")
+    session_survey.stop(first, by=FACILITATOR, now=NOON, reason="the bell")
     second = start(student)
     assert told(second) == ("continued", 2, 1, "baseline")
     Participant(second).walk()
@@ -212,15 +215,15 @@ def test_at_another_location_an_arm_that_the_student_had_is_avoided(table: str) 
 def test_an_administrator_may_set_a_condition_later_and_the_first_stays(table: str, stored: Items) -> None:
     student = enrol()
     first = stopped(student).session.condition
-    other = next(arm for arm in assignment.arms("home") if arm != first)
-    ending.stop(start_in(other.code, student), by=FACILITATOR, now=NOON, reason="a test")
+    other = next(arm for arm in allocation.arms("home") if arm != first)
+    session_survey.stop(start_in(other.code, student), by=FACILITATOR, now=NOON, reason="a test")
     assert start(student).session.condition == first
     assert stored("ALLOCATION#home", "TALLY")[0]["counts"] == {first.arm: 1}
 
 
 def test_a_condition_set_by_hand_is_continued_with_its_flag(table: str) -> None:
     student = enrol()
-    ending.stop(start_in("L4-I3-S", student), by=FACILITATOR, now=NOON, reason="a test")
+    session_survey.stop(start_in("L4-I3-S", student), by=FACILITATOR, now=NOON, reason="a test")
     again = start(student).session
     assert (again.condition.code, again.allocation.method) == ("L4-I3-S", "continued")
     assert again.metadata.data_quality_flags == ["condition_override"]
@@ -257,9 +260,9 @@ def test_a_log_entry_lets_the_draw_be_repeated(table: str, stored: Items, everyt
     for _ in range(8):
         start(enrol(), choose=None)
     for entry in stored("ALLOCATION#home", "2026"):
-        candidates = assignment.candidates(location="home", counts=entry["counts"])
+        candidates = allocation.candidates(location="home", counts=entry["counts"])
         assert [condition.code for condition in candidates] == entry["candidates"]
-        assert assignment.by_seed(entry["seed"])(candidates).code == entry["condition_code"]
+        assert allocation.by_seed(entry["seed"])(candidates).code == entry["condition_code"]
         assert (entry["method"], entry["by"], entry["attempt"]) == ("balanced", "facilitator", 1)
         (audited,) = [
             item
@@ -297,14 +300,14 @@ def test_an_override_to_another_place_than_the_verified_one_is_refused(
 ) -> None:
     student = enrol()
     before = everything()
-    elsewhere = starting.Override(condition=keys.Condition.from_code("L1-I1-D"), reason="x")
-    with pytest.raises(starting.OtherPlace):
+    elsewhere = session_start.Override(condition=keys.Condition.from_code("L1-I1-D"), reason="x")
+    with pytest.raises(session_start.OtherPlace):
         start(student, "home", override=elsewhere)
     assert everything() == before
 
 
 def test_a_place_that_was_vouched_for_is_flagged(table: str, stored: Items) -> None:
-    vouched = starting.Verified(
+    vouched = session_start.Verified(
         method="manual", confidence="low", override_reason="no position", attested_by="facilitator"
     )
     run = start(enrol(), "on-site", verified=vouched)
@@ -316,18 +319,18 @@ def test_a_place_that_was_vouched_for_is_flagged(table: str, stored: Items) -> N
 @pytest.mark.parametrize(
     ("field", "location", "bad"),
     [
-        ("gps_data", "home", starting.Verified(method="honor_system", confidence="medium", gps=GPS)),
-        ("verification.override_reason", "home", starting.Verified(method="manual", confidence="low")),
-        ("verification.method", "home", starting.Verified(method="telepathy", confidence="low")),
+        ("gps_data", "home", session_start.Verified(method="honor_system", confidence="medium", gps=GPS)),
+        ("verification.override_reason", "home", session_start.Verified(method="manual", confidence="low")),
+        ("verification.method", "home", session_start.Verified(method="telepathy", confidence="low")),
         (
             "gps_data.latitude",
             "on-site",
-            starting.Verified(method="GPS", confidence="high", gps=GPS | {"latitude": 91.0}),
+            session_start.Verified(method="GPS", confidence="high", gps=GPS | {"latitude": 91.0}),
         ),
     ],
 )
 def test_a_verification_that_cannot_be_is_refused_with_the_whole_start(
-    table: str, everything: Everything, field: str, location: str, bad: starting.Verified
+    table: str, everything: Everything, field: str, location: str, bad: session_start.Verified
 ) -> None:
     student = enrol()
     before = everything()
@@ -354,7 +357,7 @@ def test_a_session_is_read_whole_in_one_query(table: str, requests_made: list[st
 def test_simulated_sessions_say_so_and_others_do_not(table: str, stored: Items) -> None:
     flags = []
     for simulated in (True, False):
-        run = starting.start(
+        run = session_start.start(
             session_id=new_id(),
             student_id=enrol(simulated=simulated).student_id,
             location=PACKAGE.location("home"),

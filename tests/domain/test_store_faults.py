@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sessions_app.domain import form_texts, keys, simulation
+from sessions_app.domain.consent import form_texts
+from sessions_app.domain.simulation import cohort as simulated_cohort
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 from tests.faulty_store import FaultyStore
 
@@ -19,7 +21,7 @@ Everything = Callable[[], list[dict[str, Any]]]
 
 def walk_the_same_student() -> None:
     """The same condition, ids, answers and times, whenever it is called."""
-    cohort = simulation.Cohort(
+    cohort = simulated_cohort.Cohort(
         size=1,
         seed=7,
         package=PACKAGE,
@@ -28,7 +30,7 @@ def walk_the_same_student() -> None:
         zone=ZoneInfo("America/New_York"),
         condition=keys.Condition.from_code("L4-I1-D"),
     )
-    simulation.walk(cohort, 0, simulation.admit(cohort, 0))
+    simulated_cohort.walk(cohort, 0, simulated_cohort.admit(cohort, 0))
 
 
 def timeless(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

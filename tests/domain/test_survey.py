@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import ending, keys
 from sessions_app.domain.models import InvalidField, Student
-from sessions_app.domain.run import ConsentNotInForce, OutOfStep, Run, SessionClosed
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import ConsentNotInForce, OutOfStep, Run, SessionClosed
+from sessions_app.domain.store import keys
 
 from .cast import FACILITATOR, Participant, at_once, start_in, survey_answers
 
@@ -127,9 +128,9 @@ def test_a_complete_session_cannot_be_stopped(participant: Participant, everythi
     run = participant.survey()
     before = everything()
     with pytest.raises(SessionClosed):
-        ending.stop(run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
+        session_survey.stop(run, by=FACILITATOR, now=participant.after(), reason="the bell rang")
     with pytest.raises(SessionClosed):
-        ending.stop(Run.load(run.id), by=FACILITATOR, now=participant.after(), reason="the bell rang")
+        session_survey.stop(Run.load(run.id), by=FACILITATOR, now=participant.after(), reason="the bell rang")
     assert everything() == before
 
 

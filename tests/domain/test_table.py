@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from sessions_app.domain import table as tables
-from sessions_app.domain.table import NOT_AVAILABLE, definition, differences
+from sessions_app.domain.store import table as tables
+from sessions_app.domain.store.table import NOT_AVAILABLE, definition, differences
 
 
 def refusal(code: str) -> ClientError:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import dialogue, keys, spending
-from sessions_app.domain.tutor import DEFAULT_PRICES
+from sessions_app.domain.session import dialogue
+from sessions_app.domain.store import keys
+from sessions_app.domain.tutor import DEFAULT_PRICES, budget
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
-from sessions_app.domain.tutor.breaker import Breaker
-from sessions_app.domain.tutor.guarded import GuardedTutor
+from sessions_app.domain.tutor.circuit_breaker import Breaker
+from sessions_app.domain.tutor.metered import GuardedTutor
 from tests.fake_anthropic import FakeAnthropic, retry_after
 
 from .cast import PACKAGE, Participant, spent_usd
@@ -42,15 +43,15 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAnthropic]:
         yield server
 
 
-def tutor_within(caps: spending.Caps, participant: Participant) -> Iterator[GuardedTutor]:
+def tutor_within(caps: budget.Caps, participant: Participant) -> Iterator[GuardedTutor]:
     claude = AnthropicTutor.build(
         "test-key", "claude-sonnet-5-5", "claude-haiku-5-5", DEFAULT_PRICES, user_key=b"k", lesson=""
     )
     yield GuardedTutor(
         claude,
         breaker=Breaker(),
-        purse=spending.Purse(caps, lambda: participant.now),
-        health=spending.ToldHealth(lambda: participant.now),
+        purse=budget.Purse(caps, lambda: participant.now),
+        health=budget.ToldHealth(lambda: participant.now),
         question_at_most=claude.question_at_most,
         judgement_at_most=claude.judgement_at_most,
     )
@@ -64,7 +65,7 @@ def asked(table: str) -> Participant:
 
 @pytest.fixture
 def tutor(asked: Participant, fake: FakeAnthropic) -> Iterator[GuardedTutor]:
-    yield from tutor_within(spending.Caps(student=3, session=1, day=50), asked)
+    yield from tutor_within(budget.Caps(student=3, session=1, day=50), asked)
 
 
 def question(participant: Participant, tutor: GuardedTutor, *, patience: float = 9) -> None:
@@ -106,7 +107,7 @@ def test_the_student_has_the_fixed_question_and_the_record_says_why(
 def test_at_a_cap_the_fixed_question_is_asked_and_nobody_is_called(
     asked: Participant, fake: FakeAnthropic, stored: Callable[..., list[dict[str, Any]]]
 ) -> None:
-    for tutor in tutor_within(spending.Caps(session=0.001), asked):
+    for tutor in tutor_within(budget.Caps(session=0.001), asked):
         question(asked, tutor)
     record = stored(keys.session(asked.run.id), "INTERVENTION#")[-1]
     assert record["socratic_sequence"][0]["question_metadata"]["rejected"] == ["spend_cap_session"]
@@ -139,4 +140,4 @@ def test_when_the_model_stays_down_the_next_student_does_not_wait(
     question(asked, tutor)
     assert len(fake.requests) == made == 4
     assert asked.run.interventions[4].questions[0].question_metadata.rejected == ["not_answering"]
-    assert spending.health(asked.now) is not None
+    assert budget.health(asked.now) is not None

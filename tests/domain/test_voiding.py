@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sessions_app.domain import abandoned, ending, keys, voiding
-from sessions_app.domain.audit import Actor
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import InvalidField, Session, Student
-from sessions_app.domain.models.transaction import Busy
-from sessions_app.domain.run import Run, SessionClosed
+from sessions_app.domain.session import abandoned, voiding
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import Run, SessionClosed
+from sessions_app.domain.store import keys
+from sessions_app.domain.store.transactions import Busy
 
 from .cast import ADMIN, FACILITATOR, NOON, Participant, at_once, enrol, reason_of, start, start_in
 
@@ -168,9 +170,9 @@ def test_a_void_session_opens_again_neither_by_staff_nor_by_a_late_answer(table:
     abandoned.close(run.id, now=NOON + timedelta(hours=30), after=timedelta(hours=24))
     assert void(run, ADMIN).session.state == "stopped"
     with pytest.raises(SessionClosed, match="void"):
-        ending.reopen(Run.load(run.id), by=ADMIN, now=LATER, reason="a test")
+        session_survey.reopen(Run.load(run.id), by=ADMIN, now=LATER, reason="a test")
     unvoid(run, ADMIN)
-    assert ending.reopen(Run.load(run.id), by=ADMIN, now=LATER, reason="a test").is_open
+    assert session_survey.reopen(Run.load(run.id), by=ADMIN, now=LATER, reason="a test").is_open
 
 
 @pytest.mark.parametrize("kind", ["wrong_student", "spoiled"])

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import dialogue, grading, keys
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import DirectoryEntry, GradingTask, Item, Student
-from sessions_app.domain.run import ConsentNotInForce, Run, SessionClosed
-from sessions_app.domain.starting import StudentNotFound
+from sessions_app.domain.participants.withdrawal import withdraw
+from sessions_app.domain.session import dialogue
+from sessions_app.domain.session.record import ConsentNotInForce, Run, SessionClosed
+from sessions_app.domain.session.start import StudentNotFound
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor
-from sessions_app.domain.withdrawal import withdraw
 from tests.domain.cast import (
     FACILITATOR,
     NOON,
@@ -125,7 +127,7 @@ def test_waiting_answers_are_not_scored_and_no_model_reads_them(table: str) -> N
     tasks = [task for task in Item.query(keys.GRADING_QUEUE) if isinstance(task, GradingTask)]
     assert len(tasks) >= 2
     leave(student.student_id)
-    assert all(grading.work(task, package=PACKAGE, tutor=Unasked(), now=LATER) for task in tasks)
+    assert all(automated_scoring.work(task, package=PACKAGE, tutor=Unasked(), now=LATER) for task in tasks)
     assert list(Item.query(keys.GRADING_QUEUE)) == []
     assert not any(record.is_graded for record in Run.load(run.id).assessments.values())
 
@@ -144,7 +146,7 @@ def test_a_score_that_comes_after_the_no_is_thrown_away(table: str) -> None:
     run = Participant(start_in("L4-I3-S")).walk().run
     tasks = [task for task in Item.query(keys.GRADING_QUEUE) if isinstance(task, GradingTask)]
     for task in tasks:
-        grading.work(task, package=PACKAGE, tutor=LeavesMeanwhile(), now=LATER)
+        automated_scoring.work(task, package=PACKAGE, tutor=LeavesMeanwhile(), now=LATER)
     baseline = next(task.what for task in tasks if task.what in ("baseline", "final"))
     assert not Run.load(run.id).assessments[baseline].is_graded
     assert list(Item.query(keys.GRADING_QUEUE)) == []

@@ -11,8 +11,8 @@ from django.conf import settings
 from moto import mock_aws
 
 from sessions_app.domain import models
-from sessions_app.domain import table as tables
-from socratic_site.engine import REGION
+from sessions_app.domain.store import table as tables
+from socratic_site.local.dynamodb_local import REGION
 from tests.foreign import kinds
 from tests.journeys.cast import brought_to, enrolled, started
 

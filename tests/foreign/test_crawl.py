@@ -19,7 +19,7 @@ import pytest
 from django.test import Client
 from django.urls import Resolver404, resolve
 
-from sessions_app.access import PUBLIC, ROLES, policy_of
+from sessions_app.access.roles import PUBLIC, ROLES, policy_of
 from tests.foreign import kinds
 from tests.journeys.cast import signed_in
 

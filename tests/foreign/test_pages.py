@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from sessions_app.domain import adoption, keys
+from sessions_app.domain import adoption
+from sessions_app.domain.store import keys
 from tests.domain.cast import NOON
 from tests.foreign import kinds
 from tests.journeys.cast import signed_in

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.foreign import kinds
 from tests.journeys.bot import Bot, answers_to
 from tests.journeys.cast import signed_in

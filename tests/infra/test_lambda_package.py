@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from analytics_app import queries
+from analytics_app.statistics import queries
 from infra import lambda_package as package
-from sessions_app.domain import keys
 from sessions_app.domain.models import AuditHead
-from socratic_site.engine import Engine
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import Engine
 
 RECORDED = json.loads(Path(__file__).with_name("recorded_event.json").read_text(encoding="utf-8"))
 NOT_NEEDED = ("django", "pandas", "numpy", "pyarrow", "scipy", "anthropic", "pydantic")
@@ -86,7 +86,7 @@ def test_it_counts_and_seals_what_a_recorded_event_tells(
     engine: Engine, table: str, dynamodb: Any, unpacked: Path
 ) -> None:
     store(dynamodb, table)
-    answer = invoked(unpacked, "analytics_app.stream.handler", RECORDED, SOCRATIC_TABLE=table)
+    answer = invoked(unpacked, "analytics_app.streams.dispatch.handler", RECORDED, SOCRATIC_TABLE=table)
     assert answer == [{"batchItemFailures": []}, [], []]
     (counted,) = queries.condition_aggregates(keys.Condition.from_code("L1-I3-D"))
     assert counted.sums["completed"] == 1
@@ -100,7 +100,7 @@ def test_it_brings_a_recorded_event_into_the_lake(engine: Engine, unpacked: Path
     """With no right on the table: nobody listens where it would be."""
     answer = invoked(
         unpacked,
-        "analytics_app.lake.writing.handler",
+        "analytics_app.lake.write.handler",
         RECORDED,
         AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:9",
         LAKE_URL=str(tmp_path),
@@ -116,7 +116,7 @@ def test_it_names_what_is_to_be_sent_again(engine: Engine, unpacked: Path) -> No
     event = {"Records": [each for each in RECORDED["Records"] if "SESSION#" in str(each["dynamodb"]["Keys"])]}
     answer, _, _ = invoked(
         unpacked,
-        "analytics_app.stream.handler",
+        "analytics_app.streams.dispatch.handler",
         event,
         AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:9",
         SOCRATIC_TABLE="Nowhere",
@@ -126,7 +126,7 @@ def test_it_names_what_is_to_be_sent_again(engine: Engine, unpacked: Path) -> No
 
 
 def test_the_sweeper_is_in_it(engine: Engine, table: str, dynamodb: Any, unpacked: Path) -> None:
-    answer = invoked(unpacked, "analytics_app.stream.sweeper", {}, SOCRATIC_TABLE=table)
+    answer = invoked(unpacked, "analytics_app.streams.dispatch.sweeper", {}, SOCRATIC_TABLE=table)
     assert answer == [answer[0], [], []]
     assert answer[0]["sealed"] == 0
 

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from analytics_app import stream
+from analytics_app.streams import dispatch
 from sessions_app import study
-from sessions_app.domain import audit, erasure, keys, models
+from sessions_app.domain import models
+from sessions_app.domain.audit import log as audit_log
 from sessions_app.domain.models import Student
+from sessions_app.domain.participants import erasure
+from sessions_app.domain.store import keys
 from tests.domain.cast import ADMIN, NOON, Participant, enrol, start_in
 from tests.infra.stack import TABLE, Stack, is_allowed, statements
 
@@ -86,7 +89,7 @@ def test_the_web_role_may_do_all_that_a_session_an_erasure_and_the_log_need(
     table: str, requests: set[Asked]
 ) -> None:
     student = a_whole_session()
-    audit.record("sign_in", by=ADMIN, now=NOON)
+    audit_log.record("sign_in", by=ADMIN, now=NOON)
     erasure.erase(student.student_id, by=ADMIN, reason="asked", now=NOON, wait=lambda _: None)
     assert {each.action for each in requests} >= {"PutItem", "UpdateItem", "DeleteItem", "Query"}
     assert refused("WebRole", requests) == []
@@ -95,9 +98,9 @@ def test_the_web_role_may_do_all_that_a_session_an_erasure_and_the_log_need(
 def test_the_streams_role_may_count_and_seal(table: str, dynamodb: Any, requests: set[Asked]) -> None:
     for record in RECORDED["Records"]:
         dynamodb.put_item(TableName=table, Item=record["dynamodb"]["NewImage"])
-    assert stream.handler(RECORDED, None) == {"batchItemFailures": []}  # makes the head
-    audit.record("sign_in", by=ADMIN, now=study.now())
-    assert stream.sweeper({}, None)["sealed"] == 1  # moves it
+    assert dispatch.handler(RECORDED, None) == {"batchItemFailures": []}  # makes the head
+    audit_log.record("sign_in", by=ADMIN, now=study.now())
+    assert dispatch.sweeper({}, None)["sealed"] == 1  # moves it
     assert {Asked(action, TABLE, HEAD) for action in ("PutItem", "UpdateItem")} <= requests
     assert {each.key for each in requests} >= {"STATS#MONTHS", "STATS#DAYS"}
     assert refused("StreamRole", requests) == []
@@ -109,7 +112,7 @@ def test_the_workers_role_may_do_all_that_a_round_of_the_worker_needs(
     a_whole_session()
     requests.clear()
     call_command("run_worker", once=True, no_stream=True)
-    stream.sweep()
+    dispatch.sweep()
     assert requests
     assert refused("WorkerRole", requests) == []
 

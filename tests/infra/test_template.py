@@ -21,7 +21,7 @@ from moto import mock_aws
 
 from analytics_app.lake import tables as lake
 from infra import lake_tables, lambda_package
-from sessions_app.domain import table as tables
+from sessions_app.domain.store import table as tables
 from tests.infra.stack import GIVEN, TEMPLATE, Stack, accepts, load
 
 BILLINGS = ("PAY_PER_REQUEST", "PROVISIONED")

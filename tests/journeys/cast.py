@@ -13,17 +13,23 @@ from botocore.exceptions import EndpointConnectionError
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from sessions_app import staff, study
-from sessions_app.access import SITE_PREFIX
-from sessions_app.domain import dialogue, ending, flow, keys, models, onboarding, playing, running, starting
-from sessions_app.domain.audit import Actor
+from sessions_app import study
+from sessions_app.access import accounts
+from sessions_app.access.roles import SITE_PREFIX
+from sessions_app.domain import flow, models
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import Session, Student
-from sessions_app.domain.run import Run
+from sessions_app.domain.participants import enrolment
+from sessions_app.domain.session import assessment, content_delivery, dialogue
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.journeys.bot import Bot, Page
 
 SCHOOLS = ("Riverside High", "Fall Line High School")
 """Of the students of these tests and of the domain's: the facilitator belongs to them."""
-VERIFIED = starting.Verified(method="honor_system", confidence="medium")
+VERIFIED = session_start.Verified(method="honor_system", confidence="medium")
 
 
 def belong(user: User, *schools: str) -> None:
@@ -34,7 +40,7 @@ def belong(user: User, *schools: str) -> None:
 
 
 def signed_in(role: str, **headers: str) -> Client:
-    user, _ = staff.ensure_account(username=f"a-{role}", role=role, password=staff.new_password())
+    user, _ = accounts.ensure_account(username=f"a-{role}", role=role, password=accounts.new_password())
     if role == "facilitator":
         belong(user, *SCHOOLS)
     client = Client(headers=headers)
@@ -46,16 +52,16 @@ def enrolled(*, age: int = 16, school: str = "Riverside High") -> Student:
     """A student with consent in force."""
     package = study.package()
     agreements = [
-        onboarding.Agreement(
+        enrolment.Agreement(
             kind=kind,
             sha256=package.form(kind).sha256,
             relation="mother" if kind == "parental_permission" else "self",
             method="on_screen",
             agrees=True,
         )
-        for kind in onboarding.forms_needed(age)
+        for kind in enrolment.forms_needed(age)
     ]
-    return onboarding.enrol(
+    return enrolment.enrol(
         student_id=str(uuid.uuid4()),
         demographics={"age": age, "grade_level": 10, "school": school, "richmond_resident": True},
         learning_profile={
@@ -76,7 +82,7 @@ def enrolled(*, age: int = 16, school: str = "Riverside High") -> Student:
 def started(code: str = "L4-I3-S", *, student: Student | None = None, at: datetime | None = None) -> Run:
     """A session of this condition that has just begun."""
     condition = keys.Condition.from_code(code)
-    return starting.start(
+    return session_start.start(
         session_id=str(uuid.uuid4()),
         student_id=(student or enrolled()).student_id,
         location=study.package().location(condition.location),
@@ -85,7 +91,7 @@ def started(code: str = "L4-I3-S", *, student: Student | None = None, at: dateti
         by=Actor("a-admin", "admin"),
         choose=random.choice,
         now=at or study.now(),
-        override=starting.Override(condition=condition, reason="test"),
+        override=session_start.Override(condition=condition, reason="test"),
     )
 
 
@@ -104,7 +110,7 @@ def _answered(run: Run, step: flow.Step) -> Run:
         case "baseline" | "final":
             item = package.assessment[step.number - 1]
             answer = item.correct_answer or "The river moved the wheels."
-            return running.answer_item(
+            return assessment.answer_item(
                 run,
                 kind=step.stage.name,
                 number=step.number,
@@ -114,12 +120,14 @@ def _answered(run: Run, step: flow.Step) -> Run:
                 now=now,
             )
         case "format":
-            return playing.choose_format(
+            return content_delivery.choose_format(
                 run, format_chosen="text", speed=1.0, captions=False, package=package, now=now
             )
         case "segment":
-            report = playing.Report(position=150, played=150)
-            return playing.finish_segment(run, segment_id=segment, report=report, package=package, now=now)
+            report = content_delivery.Report(position=150, played=150)
+            return content_delivery.finish_segment(
+                run, segment_id=segment, report=report, package=package, now=now
+            )
         case "questions":
             dialogue.question(
                 run,
@@ -159,7 +167,7 @@ def withdraw(student_id: str) -> None:
 
 
 def close(run: Run) -> None:
-    ending.stop(
+    session_survey.stop(
         Run.load(run.id),
         by=Actor("a-facilitator", "facilitator"),
         now=study.now(),

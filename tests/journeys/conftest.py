@@ -25,11 +25,13 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from sessions_app.access import SITE_PREFIX
-from sessions_app.domain import keys, simulated_student
-from socratic_site import local, run
-from socratic_site.chromium import FLAGS
-from socratic_site.engine import Engine, free_port
+from sessions_app.access.roles import SITE_PREFIX
+from sessions_app.domain.simulation import persona
+from sessions_app.domain.store import keys
+from socratic_site.local import files
+from socratic_site.local import supervisor as local_supervisor
+from socratic_site.local.dynamodb_local import Engine, free_port
+from support.chromium import FLAGS
 from tests.conftest import leading_engine
 from tests.fake_anthropic import FakeAnthropic
 from tests.journeys import cast
@@ -55,7 +57,7 @@ class Site:
 def shortened(folder: Path) -> Path:
     """A copy of the study's content whose segments last seconds, some of them with a sound file."""
     package = folder / "content"
-    shutil.copytree(local.BASE / "content" / "tredegar-iron-works-v1", package)
+    shutil.copytree(files.BASE / "content" / "tredegar-iron-works-v1", package)
     file, lengths = package / "segments.toml", iter(SECONDS.items())
 
     def shorter(_: re.Match[str]) -> str:
@@ -85,7 +87,7 @@ def silence(file: Path, seconds: float) -> None:
 def belong_everywhere(accounts: Path) -> None:
     """The facilitator of the journeys belongs to every school of theirs, also those past the pages."""
     with closing(sqlite3.connect(accounts)) as sql, sql:
-        for school in (*cast.SCHOOLS, *simulated_student.SCHOOLS):
+        for school in (*cast.SCHOOLS, *persona.SCHOOLS):
             group = (f"{SITE_PREFIX}{keys.school_id(school)}",)
             sql.execute("INSERT OR IGNORE INTO auth_group (name) VALUES (?)", group)
             sql.execute(
@@ -109,7 +111,7 @@ def serving(engine: Engine, folder: Path, **settings: str) -> Iterator[Site]:
     url, var = f"http://127.0.0.1:{port}/", folder / "var"
     table = f"Journeys-{uuid.uuid4().hex[:8]}"
     with FakeAnthropic() as fake:
-        environment = run.environment_of(engine, var=var, host="127.0.0.1", url=url) | {
+        environment = local_supervisor.environment_of(engine, var=var, host="127.0.0.1", url=url) | {
             "SOCRATIC_TABLE": table,
             "DATABASE_URL": f"sqlite:///{folder / 'accounts.sqlite3'}",
             "CONTENT_PACKAGE": str(shortened(folder)),
@@ -117,14 +119,14 @@ def serving(engine: Engine, folder: Path, **settings: str) -> Iterator[Site]:
             "ANTHROPIC_BASE_URL": fake.url,
             **settings,
         }
-        supervisor = run.Supervisor(environment=environment, logs=folder / "log")
+        supervisor = local_supervisor.Supervisor(environment=environment, logs=folder / "log")
         try:
-            run.prepare(supervisor)
+            local_supervisor.prepare(supervisor)
             belong_everywhere(folder / "accounts.sqlite3")
-            for program in run.lasting_programs("127.0.0.1", port, var):
+            for program in local_supervisor.lasting_programs("127.0.0.1", port, var):
                 supervisor.start(program)
-            run.wait_until_ready(supervisor, url)
-            accounts = local.read_json(var / "demo-accounts.json")
+            local_supervisor.wait_until_ready(supervisor, url)
+            accounts = files.read_json(var / "demo-accounts.json")
             yield Site(url=url, table=table, accounts=accounts, fake=fake, environment=environment)
             supervisor.raise_if_ended()
         finally:

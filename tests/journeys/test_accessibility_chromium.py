@@ -9,10 +9,13 @@ import pytest
 from playwright.sync_api import Page
 
 from sessions_app import study
-from sessions_app.domain import grading, keys, models, review
+from sessions_app.domain import models
+from sessions_app.domain.grading import automated as automated_scoring
+from sessions_app.domain.grading import human as human_scoring
 from sessions_app.domain.models import GradingTask, Item
-from sessions_app.domain.run import Run
-from socratic_site.engine import REGION
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import REGION
 from tests.domain.cast import Participant
 from tests.journeys import axe
 from tests.journeys.cast import started
@@ -82,14 +85,14 @@ def told(site: Site) -> dict[str, str]:
     done = Participant(started("L4-I3-S")).walk().run
     running = Participant(started("L4-I3-S")).walk_to("questions-4/2").run
     for task in scoring(done.id):
-        grading.work(task, package=study.package(), tutor=study.tutor(), now=study.now())
+        automated_scoring.work(task, package=study.package(), tutor=study.tutor(), now=study.now())
     return {
         "student": done.session.student_id,
         "code": str(done.session.student_code),
         "done": done.id,
         "running": running.id,
         "session_key": keys.session(done.id).replace("#", "%23"),
-        "mark": review.mark_of(done.id, "baseline"),
+        "mark": human_scoring.mark_of(done.id, "baseline"),
     }
 
 

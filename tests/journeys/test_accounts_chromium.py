@@ -12,8 +12,8 @@ import pytest
 from django_otp.oath import TOTP
 from playwright.sync_api import Page, expect
 
-from socratic_site import local
-from socratic_site.engine import Engine
+from socratic_site.local import files
+from socratic_site.local.dynamodb_local import Engine
 from tests.journeys.conftest import Site, give_password, serving, shoot, sign_in, width_needed
 
 pytestmark = pytest.mark.browser
@@ -62,7 +62,7 @@ def age_sessions(site: Site, seconds: int) -> None:
         f"    kept['seen'] = kept.get('seen', 0) - {seconds}\n"
         "    kept.save()\n"
     )
-    command = [sys.executable, str(local.BASE / "manage.py"), "shell", "-v0", "-c", program]
+    command = [sys.executable, str(files.BASE / "manage.py"), "shell", "-v0", "-c", program]
     subprocess.run(command, env=site.environment, check=True, capture_output=True)
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from sessions_app.domain import models
-from socratic_site.chromium import FLAGS
-from socratic_site.engine import REGION
+from socratic_site.local.dynamodb_local import REGION
+from support.chromium import FLAGS
 from tests.chaos.ledger import KINDS, Difference, answers
 from tests.chaos.person import MISHAPS
 from tests.chaos.proxy import SENDING

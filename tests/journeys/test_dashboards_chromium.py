@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from socratic_site import local
+from socratic_site.local import files
 from tests.journeys import axe
 from tests.journeys.conftest import Site, shoot, sign_in, width_needed
 
@@ -42,7 +42,7 @@ def manage(site: Site, *words: str) -> None:
         "DJANGO_SETTINGS_MODULE": "socratic_site.settings",
         "SECRET_KEY": "only for this cohort",
     }
-    command = [sys.executable, str(local.BASE / "manage.py"), *words]
+    command = [sys.executable, str(files.BASE / "manage.py"), *words]
     subprocess.run(command, env=environment, check=True)
 
 

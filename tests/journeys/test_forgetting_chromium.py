@@ -9,9 +9,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from sessions_app import study
-from sessions_app.domain import audit, erasure, models
-from sessions_app.domain.run import Run
-from socratic_site.engine import REGION
+from sessions_app.domain import models
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.participants import erasure
+from sessions_app.domain.session.record import Run
+from socratic_site.local.dynamodb_local import REGION
 from tests.journeys.cast import at, brought_to, started
 from tests.journeys.conftest import TABLET, Site, shoot
 from tests.journeys.device import DRAFTED, STORE
@@ -197,7 +199,7 @@ def test_an_erased_session_leaves_the_tablet_at_its_next_page(tablet: Tablet) ->
     run, page = dialogue(), tablet()
     second_question(page, run)
     addresses = page.evaluate(KEPT_PAGES)
-    by = audit.Actor("admin", "admin")
+    by = audit_log.Actor("admin", "admin")
     erasure.erase(run.session.student_id, by=by, now=study.now())
     page.goto(f"{at(run)}questions-4/3/")
     expect(page.locator("h1")).to_have_text("There is no such page")

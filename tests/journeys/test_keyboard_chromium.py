@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sessions_app.domain import models
-from sessions_app.domain.run import Run
-from socratic_site.engine import REGION
+from sessions_app.domain.session.record import Run
+from socratic_site.local.dynamodb_local import REGION
 from tests.journeys.cast import started
 from tests.journeys.conftest import Site
 

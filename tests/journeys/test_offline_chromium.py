@@ -16,10 +16,11 @@ from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect
 
 from sessions_app import study
-from sessions_app.domain import abandoned, models
-from sessions_app.domain.run import Run
-from socratic_site.chromium import FLAGS
-from socratic_site.engine import REGION
+from sessions_app.domain import models
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.session.record import Run
+from socratic_site.local.dynamodb_local import REGION
+from support.chromium import FLAGS
 from tests.journeys.cast import at, brought_to, close, started
 from tests.journeys.conftest import TABLET, Site, shoot
 from tests.journeys.device import DRAFTED

@@ -9,8 +9,8 @@ import pytest
 
 from sessions_app import study
 from sessions_app.domain import models
-from sessions_app.domain import table as tables
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.store import table as tables
+from socratic_site.local.dynamodb_local import REGION, Engine
 from tests.fake_anthropic import FakeAnthropic
 
 

@@ -18,11 +18,14 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from sessions_app import study
-from sessions_app.access import SITE_PREFIX
-from sessions_app.domain import abandoned, flow, keys, withdrawal
-from sessions_app.domain.audit import Actor
-from sessions_app.domain.run import Run
-from sessions_app.views import run as pages
+from sessions_app.access.roles import SITE_PREFIX
+from sessions_app.domain import flow
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.participants import withdrawal
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
+from sessions_app.views.run import steps as pages
 from tests.domain.cast import at_once
 from tests.journeys.bot import Bot, Page, answers_to, walk
 from tests.journeys.cast import (

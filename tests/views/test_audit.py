@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from sessions_app import audit_log, spreadsheets, study
-from sessions_app.domain import audit, erasure, seals
-from sessions_app.domain.audit import Actor
+from sessions_app import csv_safe, study
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit import seals
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry, AuditReason
 from sessions_app.domain.models.audit import ACTIONS
+from sessions_app.domain.participants import erasure
+from sessions_app.presenters import audit_log as audit_words
 from tests.domain.cast import ADMIN, FACILITATOR, NOON, enrol
 from tests.journeys.cast import signed_in, store_away
 
@@ -56,7 +59,7 @@ def score(**changes: Any) -> None:
         "new": {"evidence": 2.5},
         "reason": "of the canal",
     }
-    audit.record("score.give", by=GRADER, now=NOON, student_id="s", **{**values, **changes})
+    audit_log.record("score.give", by=GRADER, now=NOON, student_id="s", **{**values, **changes})
 
 
 def exported(client: Client, **sought: str) -> list[dict[str, str]]:
@@ -70,12 +73,12 @@ def exported(client: Client, **sought: str) -> list[dict[str, str]]:
 
 
 def test_every_action_has_words() -> None:
-    assert set(audit_log.WORDS) == set(ACTIONS)
+    assert set(audit_words.WORDS) == set(ACTIONS)
 
 
 def test_an_entry_tells_who_when_what_and_why(irb: Client) -> None:
     student = enrol(now=NOON - timedelta(hours=1))
-    audit.record(
+    audit_log.record(
         "consent.withdraw",
         by=FACILITATOR,
         now=NOON,
@@ -100,7 +103,7 @@ def test_an_entry_tells_who_when_what_and_why(irb: Client) -> None:
 
 
 def test_an_erased_student_is_told_by_the_id(irb: Client) -> None:
-    audit.record("student.erase", by=FACILITATOR, now=NOON, student_id="gone-7")
+    audit_log.record("student.erase", by=FACILITATOR, now=NOON, student_id="gone-7")
     assert "no longer in the study: gone-7" in text(irb.get("/audit/"))
 
 
@@ -127,7 +130,7 @@ def week(table: str) -> str:
         ("consent.review", Actor("ira", "irb+admin"), 1),
         ("export", Actor("mia", "facilitator"), 9),
     ):
-        audit.record(action, by=by, now=NOON - timedelta(days=days), subject=f"the {action}")
+        audit_log.record(action, by=by, now=NOON - timedelta(days=days), subject=f"the {action}")
     return str(student.student_code)
 
 
@@ -178,7 +181,7 @@ def test_what_cannot_be_looked_for_is_said_beside_its_field(irb: Client, query: 
 
 def test_a_day_is_one_of_the_study_not_of_utc(irb: Client) -> None:
     late = NOON.replace(hour=3) + timedelta(days=1)  # 22:00 of the day before in Richmond
-    audit.record("sign_in", by=FACILITATOR, now=late)
+    audit_log.record("sign_in", by=FACILITATOR, now=late)
     assert told(irb.get("/audit/?first=2026-03-03&last=2026-03-03")) == ["signed in"]
     assert told(irb.get("/audit/?first=2026-03-04&last=2026-03-04")) == []
 
@@ -187,7 +190,7 @@ def test_a_day_is_one_of_the_study_not_of_utc(irb: Client) -> None:
 def test_pages_follow_each_other_without_loss_or_repetition(irb: Client, query: str) -> None:
     for number in range(45):
         at = NOON - timedelta(hours=number)
-        audit.record("export", by=FACILITATOR, now=at, subject=f"file-{number:02d}")
+        audit_log.record("export", by=FACILITATOR, now=at, subject=f"file-{number:02d}")
     address, found, pages = f"/audit/?{query}", list[str](), 0
     while address:
         page = irb.get(address).content.decode()
@@ -205,7 +208,9 @@ def test_a_page_costs_the_same_requests_however_many_entries_it_shows(
     irb.get("/audit/?first=2026-03-03")
     empty = len(requests_made)
     for number in range(30):
-        audit.record("export", by=FACILITATOR, now=NOON - timedelta(minutes=number), student_id=f"s-{number}")
+        audit_log.record(
+            "export", by=FACILITATOR, now=NOON - timedelta(minutes=number), student_id=f"s-{number}"
+        )
     requests_made.clear()
     irb.get("/audit/?first=2026-03-03")
     assert len(requests_made) <= empty + 2  # seals of the newest, and those of the page with the codes
@@ -215,12 +220,12 @@ def test_a_page_costs_the_same_requests_however_many_entries_it_shows(
 
 
 def test_it_says_up_to_where_all_is_sealed_and_what_waits(irb: Client) -> None:
-    audit.record("sign_in", by=FACILITATOR, now=NOON - timedelta(minutes=1))
+    audit_log.record("sign_in", by=FACILITATOR, now=NOON - timedelta(minutes=1))
     seals.sweep([NOON.date()], now=NOON)
     page = text(irb.get("/audit/"))
     assert "All sealed up to 2026-03-03 11:59:00." in page
     assert "no. 1" in page
-    audit.record("sign_in", by=FACILITATOR, now=NOON - timedelta(seconds=12))
+    audit_log.record("sign_in", by=FACILITATOR, now=NOON - timedelta(seconds=12))
     page = text(irb.get("/audit/"))
     assert "2 entries unsealed, the oldest for 12 s." in page  # the sign-in, and the first look at this page
     assert "not yet" in page
@@ -229,7 +234,7 @@ def test_it_says_up_to_where_all_is_sealed_and_what_waits(irb: Client) -> None:
 
 def test_when_the_worker_is_away_it_says_what_to_do(irb: Client) -> None:
     for _ in range(3):
-        audit.record("sign_in", by=FACILITATOR, now=NOON - timedelta(minutes=5))
+        audit_log.record("sign_in", by=FACILITATOR, now=NOON - timedelta(minutes=5))
     page = text(irb.get("/audit/"))
     assert "3 entries unsealed, the oldest for 5 min." in page
     assert "start it again (manage.py run_worker)" in page
@@ -266,8 +271,10 @@ def test_neither_does_the_file(irb: Client, admin: Client) -> None:
 
 def test_the_file_holds_everything_that_is_looked_for(irb: Client) -> None:
     for number in range(120):
-        audit.record("export", by=FACILITATOR, now=NOON - timedelta(minutes=number + 1), subject=f"{number}")
-    audit.record("sign_in", by=FACILITATOR, now=NOON)
+        audit_log.record(
+            "export", by=FACILITATOR, now=NOON - timedelta(minutes=number + 1), subject=f"{number}"
+        )
+    audit_log.record("sign_in", by=FACILITATOR, now=NOON)
     found = exported(irb, action="export", account="facilitator", first="2026-03-03", last="2026-03-03")
     assert [row["subject"] for row in found] == [str(number) for number in range(120)]
     assert found[0]["time_utc"] == "2026-03-03T16:59:00Z"
@@ -294,9 +301,9 @@ def test_a_filter_that_makes_no_sense_exports_nothing(irb: Client) -> None:
     assert list(AuditEntry.on_day(NOON.date())) == []
 
 
-@pytest.mark.parametrize("begin", spreadsheets.FORMULA_BEGINS)
+@pytest.mark.parametrize("begin", csv_safe.FORMULA_BEGINS)
 def test_no_cell_of_a_file_is_a_formula(irb: Client, begin: str) -> None:
-    audit.record("export", by=FACILITATOR, now=NOON, subject=f"{begin}1+1", reason=f" {begin}cmd")
+    audit_log.record("export", by=FACILITATOR, now=NOON, subject=f"{begin}1+1", reason=f" {begin}cmd")
     row = exported(irb, account="facilitator")[0]
     assert row["subject"].startswith("'")
     assert row["reason"].startswith("'")
@@ -304,12 +311,12 @@ def test_no_cell_of_a_file_is_a_formula(irb: Client, begin: str) -> None:
 
 @pytest.mark.parametrize("evil", ["=1+1", "\t=1", "  =1", "\u00a0=1"])
 def test_blanks_before_a_formula_hide_nothing(evil: str) -> None:
-    (line,) = spreadsheets.lines([[evil]])
+    (line,) = csv_safe.lines([[evil]])
     assert next(csv.reader([line])) == [f"'{evil}"]
 
 
 def test_numbers_and_plain_texts_stay_as_they_are() -> None:
-    assert list(spreadsheets.lines([["a", -3, 1.5, "b,c", "x=1"]])) == ['a,-3,1.5,"b,c",x=1\r\n']
+    assert list(csv_safe.lines([["a", -3, 1.5, "b,c", "x=1"]])) == ['a,-3,1.5,"b,c",x=1\r\n']
 
 
 # --- other exports
@@ -341,7 +348,7 @@ def reason_item(entry: AuditEntry) -> AuditReason:
 
 
 def stopped(student_id: str) -> AuditEntry:
-    audit.record("session.stop", by=FACILITATOR, now=NOON, student_id=student_id, reason="Zora felt ill")
+    audit_log.record("session.stop", by=FACILITATOR, now=NOON, student_id=student_id, reason="Zora felt ill")
     (entry,) = (each for each in AuditEntry.on_day(NOON.date()) if isinstance(each, AuditEntry))
     return entry
 

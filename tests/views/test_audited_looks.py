@@ -13,10 +13,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from sessions_app import study
-from sessions_app.domain import calls, grading, review, study_settings
-from sessions_app.domain.audit import Actor
+from sessions_app.domain import study_settings
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.grading import automated as automated_scoring
+from sessions_app.domain.grading import human as human_scoring
 from sessions_app.domain.models import AuditEntry
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import messages as session_messages
+from sessions_app.domain.session.record import Run
 from tests.analytics.record_pages import rows, whole
 from tests.domain import test_consent
 from tests.domain.cast import NOON, PACKAGE, Participant, enrol
@@ -48,13 +51,13 @@ def whole_with_answer() -> Run:
     for number, item in enumerate(PACKAGE.assessment, 1):
         participant.answer_item("final", number, ANSWER if item.question_type == "short_answer" else None)
     participant.walk()
-    for task in list(grading.due(participant.now)):
-        grading.work(task, package=PACKAGE, tutor=study.tutor(), now=participant.after())
+    for task in list(automated_scoring.due(participant.now)):
+        automated_scoring.work(task, package=PACKAGE, tutor=study.tutor(), now=participant.after())
     return Run.load(participant.run.id)
 
 
 def grading_page(run: Run) -> str:
-    return reverse("grading_answer", args=[run.id, review.mark_of(run.id, "final"), "q3"])
+    return reverse("grading_answer", args=[run.id, human_scoring.mark_of(run.id, "final"), "q3"])
 
 
 # --- looks
@@ -228,24 +231,24 @@ def test_a_denied_page_stays_denied_while_the_log_is_away(table: str) -> None:
 def test_notes_calls_and_devices_are_audited_without_their_words(table: str) -> None:
     run = started()
     facilitator = Actor("a-facilitator", "facilitator")
-    calls.send_note(run, text=ANSWER, by=facilitator, now=NOON)
-    calls.ask_for_help(run, now=NOON)
-    calls.call_office(run, by=facilitator, now=NOON)
+    session_messages.send_note(run, text=ANSWER, by=facilitator, now=NOON)
+    session_messages.ask_for_help(run, now=NOON)
+    session_messages.call_office(run, by=facilitator, now=NOON)
     run = Run.load(run.id)
     for call in run.calls:
-        by = None if call.kind == calls.NOTE else facilitator
+        by = None if call.kind == session_messages.NOTE else facilitator
         for _ in range(2):
-            calls.answer(run.calls, call_id=call.call_id, by=by, now=NOON)
+            session_messages.answer(run.calls, call_id=call.call_id, by=by, now=NOON)
     found = sorted(
         (e.action, e.by, e.new["kind"]) for e in entries() if e.action.startswith(("note", "call"))
     )
     assert found == [
-        ("call.answer", "a-facilitator", calls.HELP),
-        ("call.answer", "a-facilitator", calls.OFFICE),
-        ("call.make", "a-facilitator", calls.OFFICE),
-        ("call.make", "participant", calls.HELP),
-        ("note.read", "participant", calls.NOTE),
-        ("note.send", "a-facilitator", calls.NOTE),
+        ("call.answer", "a-facilitator", session_messages.HELP),
+        ("call.answer", "a-facilitator", session_messages.OFFICE),
+        ("call.make", "a-facilitator", session_messages.OFFICE),
+        ("call.make", "participant", session_messages.HELP),
+        ("note.read", "participant", session_messages.NOTE),
+        ("note.send", "a-facilitator", session_messages.NOTE),
     ]
     assert ANSWER not in str([entry.serialize() for entry in entries()])
 

@@ -13,9 +13,10 @@ import pytest
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import consent, keys
+from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditEntry, DirectoryEntry, Student
-from sessions_app.domain.onboarding import forms_needed
+from sessions_app.domain.participants.enrolment import forms_needed
+from sessions_app.domain.store import keys
 from tests.domain.cast import FACILITATOR, IRB, NOON, PACKAGE, enrol, start_in
 from tests.journeys.cast import signed_in, store_away, withdraw
 
@@ -47,7 +48,9 @@ def at_school(school: str, **changes: Any) -> Student:
 
 
 def returned(student: Student, reason: str = "no signature") -> None:
-    consent.review(student_id=student.student_id, outcome="returned", reason=reason, seen=1, by=IRB, now=NOON)
+    consent_decisions.review(
+        student_id=student.student_id, outcome="returned", reason=reason, seen=1, by=IRB, now=NOON
+    )
 
 
 def views_of(student: Student) -> list[tuple[str, str, str]]:
@@ -61,7 +64,7 @@ def views_of(student: Student) -> list[tuple[str, str, str]]:
 def test_each_list_has_its_students_and_its_count(client: Client, requests_made: list[str]) -> None:
     waiting, back, refused = enrol(), enrol(), enrol()
     returned(back)
-    consent.refuse(
+    consent_decisions.refuse(
         student_id=refused.student_id, form=PACKAGE.form("assent"), seen=1, by=FACILITATOR, now=NOON
     )
     requests_made.clear()

@@ -13,9 +13,9 @@ from django.core.management.base import CommandError
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import consent
+from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditEntry, RenewalDecision, Student, Tombstone
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
 from tests.domain.cast import IRB, NOON, PACKAGE, consent_events, enrol, start_in, with_new_form
 from tests.journeys.cast import signed_in, withdraw
 
@@ -68,7 +68,7 @@ def actions(student: Student) -> list[str]:
 
 
 def returned(student: Student) -> None:
-    consent.review(
+    consent_decisions.review(
         student_id=student.student_id, outcome="returned", reason="no signature", seen=1, by=IRB, now=NOON
     )
 
@@ -208,7 +208,7 @@ def test_a_decision_is_carried_out_step_by_step_without_javascript(
     table: str, new_permission: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     students = [enrol() for _ in range(3)]
-    monkeypatch.setattr("sessions_app.domain.reconsent.BATCH", 2)
+    monkeypatch.setattr("sessions_app.domain.consent.reconsent.BATCH", 2)
     client = signed_in("irb")
     address = "/consent/forms/parental_permission/"
     page = client.post(f"{address}require/", {"parental_permission-reason": "new risks"}, follow=True)

@@ -14,9 +14,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from sessions_app import study
-from sessions_app.access import ADMIN_SITE, ROLES
+from sessions_app.access.roles import ADMIN_SITE, ROLES
 from sessions_app.domain.models import Student
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
 from tests.journeys.cast import enrolled, signed_in, started
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from sessions_app.domain import keys
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.store import keys
+from socratic_site.local.dynamodb_local import REGION, Engine
 from tests.domain.cast import PACKAGE, enrol
 from tests.journeys.cast import signed_in, store_away
 

@@ -16,14 +16,20 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from django.test import Client
 
-from analytics_app import shown as records
-from sessions_app import field_policy, modelled, study
-from sessions_app.access import ROLES
-from sessions_app.domain import audit, calls, grading, keys, starting
-from sessions_app.domain.audit import Actor
+from analytics_app.records import presentation as records
+from sessions_app import study
+from sessions_app.access import field_policy
+from sessions_app.access.field_policy import Rule
+from sessions_app.access.roles import ROLES
+from sessions_app.dictionary import model_attributes
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import GradingTask, Item, connection
+from sessions_app.domain.session import messages as session_messages
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor
-from sessions_app.field_policy import Rule
 from tests.analytics.export.participants import built
 from tests.domain.cast import GPS, PACKAGE, Participant, enrol
 from tests.journeys.cast import belong, signed_in
@@ -70,7 +76,7 @@ def planted(table: str) -> Planted:
         scan = connection().client.get_paginator("scan").paginate(TableName=table)
         items = [item for page in scan for item in page["Items"]]
         present = {item["entity_type"]["S"] for item in items}
-        items += [made_up(entity) for entity in sorted(set(modelled.entities()) - present)]
+        items += [made_up(entity) for entity in sorted(set(model_attributes.entities()) - present)]
         for item in items:
             plant(item, item["entity_type"]["S"], "", canaries)
             connection().client.put_item(TableName=table, Item=item)
@@ -80,7 +86,7 @@ def planted(table: str) -> Planted:
 
 def walked() -> Participant:
     """A session of today, from the enrolment to the last score, with calls, a link and an audit entry."""
-    verified = starting.Verified(
+    verified = session_start.Verified(
         method="GPS",
         confidence="high",
         gps=POSITION,
@@ -91,11 +97,13 @@ def walked() -> Participant:
     student = enrol(now=study.now(), demographics=about)
     walker = Participant.in_condition("L1-I3-D", student=student, verified=verified, now=study.now())
     walker.now = study.now()
-    calls.send_note(walker.run, text="Take your time", by=Actor("a-admin", "admin"), now=study.now())
+    session_messages.send_note(
+        walker.run, text="Take your time", by=Actor("a-admin", "admin"), now=study.now()
+    )
     walker.walk()
     for task in [each for each in Item.query(keys.GRADING_QUEUE) if isinstance(each, GradingTask)]:
-        grading.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=study.now())
-    audit.record(
+        automated_scoring.work(task, package=PACKAGE, tutor=ScriptedTutor(), now=study.now())
+    audit_log.record(
         "score.give",
         by=Actor("gail", "researcher"),
         now=study.now(),

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 
-from sessions_app.context import roles_of
+from sessions_app.context_processors import roles_of
 from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db

@@ -15,11 +15,11 @@ import pytest
 
 from sessions_app import study
 from sessions_app.domain import flow
-from sessions_app.domain.run import LONGEST_ANSWER, Run
+from sessions_app.domain.session.record import LONGEST_ANSWER, Run
 from sessions_app.domain.tutor import TutorFailed, prompts
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
-from sessions_app.run_forms import AnswerForm
+from sessions_app.forms.run import AnswerForm
 from tests.domain.cast import Participant
 from tests.domain.tutor.samples import after_answers, grade_request
 from tests.fake_anthropic import Answer, Body, FakeAnthropic, data_of, good_content, text_answer

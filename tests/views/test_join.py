@@ -11,9 +11,11 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions_app import study
-from sessions_app.domain import browsers, calls, keys
 from sessions_app.domain.models import AuditEntry
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import devices
+from sessions_app.domain.session import messages as session_messages
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.journeys.bot import Bot, walk
 from tests.journeys.cast import at, close, enrolled, items_of, signed_in, started, store_away, withdraw
 
@@ -182,7 +184,7 @@ def test_a_link_that_was_changed_is_unknown_and_costs_nothing(
 
 
 def test_a_signed_link_that_nobody_made_is_unknown(run: Run) -> None:
-    from sessions_app.views.join import new_token
+    from sessions_app.views.run.participant_links import new_token
 
     for session_id in (run.id, "no-such-session", "a b"):
         assert Client().post(reverse("join", args=[new_token(session_id)])).status_code == 404
@@ -246,7 +248,7 @@ def test_a_link_is_revoked_once(facilitator: Client, link: str, run: Run) -> Non
 
 
 def test_so_many_devices_are_no_participant(link: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browsers, "MOST_BROWSERS", 1)
+    monkeypatch.setattr(devices, "MOST_BROWSERS", 1)
     assert Client().post(link).status_code == 302
     assert Client().post(link).status_code == 410
 
@@ -366,7 +368,7 @@ def test_a_participant_puts_no_call_of_staff_away(phone: Client, facilitator: Cl
     facilitator.post(reverse("session_office", args=[run.id]))
     (call,) = Run.load(run.id).calls
     phone.post(f"{at(run)}notes/read/", {"call": call.call_id})
-    assert calls.open_call(Run.load(run.id).calls, calls.OFFICE)
+    assert session_messages.open_call(Run.load(run.id).calls, session_messages.OFFICE)
 
 
 def test_browsers_links_and_calls_lie_in_one_range() -> None:

@@ -13,11 +13,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from sessions_app import staff, study
-from sessions_app.domain import browsers
-from sessions_app.domain.audit import Actor
+from sessions_app import study
+from sessions_app.access import accounts
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import devices
+from sessions_app.domain.session.record import Run
 from tests.journeys.bot import Bot, walk
 from tests.journeys.cast import at, close, enrolled, signed_in, started, store_away
 
@@ -305,7 +306,7 @@ def test_a_wrong_pin_or_password_is_audited_without_it(tablet: Client, run: Run)
 
 
 def test_the_password_takes_it_back_and_no_other_accounts(tablet: Client, run: Run) -> None:
-    staff.ensure_account(username="somebody", role="admin", password="another password here")
+    accounts.ensure_account(username="somebody", role="admin", password="another password here")
     assert take_back(tablet, run, password="another password here").status_code == 422
     assert take_back(tablet, run, password=PASSWORD).status_code == 302
     assert tablet.get("/students/").status_code == 200
@@ -329,13 +330,13 @@ def test_it_can_be_taken_back_when_the_session_is_over(tablet: Client, run: Run)
 
 
 def test_an_empty_form_is_no_try(tablet: Client, run: Run) -> None:
-    for _ in range(browsers.PIN_TRIES + 1):
+    for _ in range(devices.PIN_TRIES + 1):
         assert take_back(tablet, run, pin="", password="").status_code == 422
     assert take_back(tablet, run, pin=PIN).status_code == 302
 
 
 def test_after_five_wrong_pins_only_the_password_works(tablet: Client, run: Run) -> None:
-    for _ in range(browsers.PIN_TRIES):
+    for _ in range(devices.PIN_TRIES):
         response = take_back(tablet, run, pin="0000")
         assert response.status_code == 422
         assert "This is not right" in response.content.decode()
@@ -348,7 +349,7 @@ def test_after_five_wrong_pins_only_the_password_works(tablet: Client, run: Run)
 def test_tries_are_counted_outside_of_the_web_session(tablet: Client, run: Run) -> None:
     """A web session that is put back as it was, as two requests at once can do, gives no tries back."""
     kept = dict(tablet.session)
-    for _ in range(browsers.PIN_TRIES):
+    for _ in range(devices.PIN_TRIES):
         take_back(tablet, run, pin="0000")
         session = tablet.session
         session.clear()
@@ -362,7 +363,7 @@ def test_a_password_is_tried_five_times_and_then_once_a_minute(
 ) -> None:
     start = study.now()
     monkeypatch.setattr(study, "now", lambda: start)
-    for _ in range(browsers.PASSWORD_TRIES):
+    for _ in range(devices.PASSWORD_TRIES):
         assert "This is not right" in take_back(tablet, run, password="guess").content.decode()
     assert "wait a minute" in take_back(tablet, run, password=PASSWORD).content.decode()
     monkeypatch.setattr(study, "now", lambda: start + timedelta(seconds=59))
@@ -403,7 +404,7 @@ def test_without_the_store_it_stays_locked_and_says_so(tablet: Client, run: Run)
 def test_a_binding_that_was_ended_opens_nothing(tablet: Client, run: Run) -> None:
     """Two taps at once: one takes the tablet back, the other finds it taken."""
     bound = tablet.session["confined"]
-    browsers.take_back(
+    devices.take_back(
         session_id=run.id,
         browser_id=bound["browser_id"],
         student_id=run.session.student_id,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sessions_app import making, study
+from sessions_app import question_worker, study
 from sessions_app.domain.models import QuestionMaking
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
 from tests.fake_anthropic import Answer, Body, FakeAnthropic, good
 from tests.journeys.bot import Bot
 from tests.journeys.cast import advance, at, brought_to, signed_in, started
@@ -49,7 +49,7 @@ def model(claude: FakeAnthropic) -> Iterator[Held]:
     held = Held(claude)
     yield held
     held.let_go.set()
-    wait_until(lambda: not making._hands)
+    wait_until(lambda: not question_worker._hands)
 
 
 def wait_until(happened: Any) -> None:
@@ -114,10 +114,12 @@ def test_a_worker_that_was_killed_strands_nobody(
     run = started("L4-I3-D")
     url = bot.post(advance(bot, run, "segment-4")).url
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(making, "_start", lambda *told: True)  # claimed, then killed
+        elsewhere.setattr(question_worker, "_start", lambda *told: True)  # claimed, then killed
         bot.client.get(url)
-    making._hands.clear()
-    claim(run, maker=f"{making.HOST}:{2**22 + 1}")  # no process has a number beyond the kernel's highest
+    question_worker._hands.clear()
+    claim(
+        run, maker=f"{question_worker.HOST}:{2**22 + 1}"
+    )  # no process has a number beyond the kernel's highest
     model.let_go.set()
     assert "Think about what you just heard." in bot.open(url).text
     assert len(model.fake.requests) == 1
@@ -129,14 +131,14 @@ def test_of_requests_at_once_in_one_process_one_has_the_question_made(
     """The second comes when the first has its claim and not yet its thread."""
     run = started("L4-I3-D")
     url = bot.post(advance(bot, run, "segment-4")).url
-    start = making._start
+    start = question_worker._start
 
     def start_late(*told: Any) -> bool:
-        monkeypatch.setattr(making, "_start", start)
+        monkeypatch.setattr(question_worker, "_start", start)
         assert bot.client.get(url, headers=HTMX).status_code == 204
         return start(*told)
 
-    monkeypatch.setattr(making, "_start", start_late)
+    monkeypatch.setattr(question_worker, "_start", start_late)
     bot.client.get(url)
     model.let_go.set()
     assert "Think about what you just heard." in bot.open(url).text
@@ -160,8 +162,8 @@ def test_a_worker_that_vanished_on_another_machine_costs_ten_seconds_and_no_more
 def test_when_no_more_questions_can_be_made_at_once_the_static_one_is_asked(
     bot: Bot, model: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "_places", threading.BoundedSemaphore(1))
-    with making._places:
+    monkeypatch.setattr(question_worker, "_places", threading.BoundedSemaphore(1))
+    with question_worker._places:
         run = started("L4-I3-D")
         page = bot.open(bot.post(advance(bot, run, "segment-4")).url)
     assert study.package().segment(4).static_questions[0] in page.text

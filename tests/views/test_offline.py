@@ -12,8 +12,9 @@ import pytest
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import abandoned, flow
-from sessions_app.domain.run import Run
+from sessions_app.domain import flow
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.session.record import Run
 from tests.journeys.bot import Bot, Page, answers_to, read
 from tests.journeys.cast import advance, at, brought_to, close, signed_in, started
 

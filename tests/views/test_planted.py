@@ -14,9 +14,11 @@ from django.conf import settings as django_settings
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import grading, keys, location
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import GradingTask, Item, Student
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import location_check
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from socratic_site.security import WithoutWords
 from tests.fake_anthropic import FakeAnthropic, data_of
 from tests.journeys.bot import Bot, Page, answers_to
@@ -64,7 +66,7 @@ def walk_all(caplog: pytest.LogCaptureFixture, fake: FakeAnthropic) -> Walked:
     client = signed_in("admin")
     client.defaults["REMOTE_ADDR"] = ADDRESS
     bot, student = Bot(client), enrolled(school=SCHOOL)
-    place_code = location.place_code("classroom", secret="planted", now=study.now())
+    place_code = location_check.place_code("classroom", secret="planted", now=study.now())
     page = started_on_site(bot, student, place_code)
     while not page.path.endswith("/done/"):
         page = bot.send(page, **planted_answers(page))
@@ -73,7 +75,7 @@ def walk_all(caplog: pytest.LogCaptureFixture, fake: FakeAnthropic) -> Walked:
     run = Run.load(page.path.split("/")[2])
     for task in list(Item.query(keys.GRADING_QUEUE)):
         if isinstance(task, GradingTask):
-            grading.work(task, package=study.package(), tutor=study.tutor(), now=study.now())
+            automated_scoring.work(task, package=study.package(), tutor=study.tutor(), now=study.now())
     tokens = [str(client.session.session_key), place_code]
     return Walked(bot, run, student, tokens, caplog.text, [request.body for request in fake.requests])
 
@@ -139,7 +141,7 @@ def check_items(walked: Walked, lasting_dynamodb: Any) -> None:
     assert WORDS in held
     assert KEPT_NETWORK in held
     assert found_in(held, [ADDRESS, *walked.tokens]) == []
-    assert location.token_hash(walked.tokens[0]) in held  # the web session's key, as a digest
+    assert location_check.token_hash(walked.tokens[0]) in held  # the web session's key, as a digest
 
 
 def check_prompts(walked: Walked) -> None:

@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import flow, keys
-from sessions_app.domain.run import LONGEST_ANSWER, Run
+from sessions_app.domain import flow
+from sessions_app.domain.session.record import LONGEST_ANSWER, Run
+from sessions_app.domain.store import keys
 from tests.fake_anthropic import FakeAnthropic
 from tests.journeys.bot import Bot, Trip, answers_to, walk, words
 from tests.journeys.cast import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sessions_app.domain import flow
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
 from tests.faulty_store import FaultyStore
 from tests.journeys.bot import Bot, walk
 from tests.journeys.cast import at, signed_in, started

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessions_app import study
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
 from tests.journeys.bot import Bot
 from tests.journeys.cast import (
     advance,

@@ -10,9 +10,11 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions_app import study
-from sessions_app.domain import calls, ending, keys
 from sessions_app.domain.models import AuditEntry, AuditReason, Item, OpenCall
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import messages as session_messages
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.domain.cast import FACILITATOR
 from tests.journeys.bot import Bot, Page, answers_to
 from tests.journeys.cast import advance, at, brought_to, signed_in, started
@@ -100,7 +102,7 @@ def test_a_second_text_that_is_kept_beside_the_first_calls_too(bot: Bot) -> None
 def test_an_answer_that_came_after_a_stop_and_is_kept_for_staff_calls_too(bot: Bot) -> None:
     run = at_question()
     asked = bot.open(f"{at(run)}questions-1/1/")
-    ending.stop(Run.load(run.id), by=FACILITATOR, now=study.now(), reason="a fire drill")
+    session_survey.stop(Run.load(run.id), by=FACILITATOR, now=study.now(), reason="a fire drill")
     bot.post(asked, answer=SECRET)
     assert Run.load(run.id).session.state == "stopped"
     assert signs_of(run) == ["harm"]
@@ -189,9 +191,9 @@ def test_a_call_that_cannot_be_stored_loses_no_answer(bot: Bot, monkeypatch: pyt
     run = at_question()
 
     def fail(*_: Any, **__: Any) -> None:
-        raise calls.Busy("away")
+        raise session_messages.Busy("away")
 
-    monkeypatch.setattr(calls, "_raise_alarm", fail)
+    monkeypatch.setattr(session_messages, "_raise_alarm", fail)
     assert said(bot, run, "questions-1/1", SECRET).status == 302
     assert Run.load(run.id).interventions[1].questions[0].answer == SECRET
 

@@ -14,13 +14,18 @@ import boto3
 import pytest
 from django.test import Client
 
-from sessions_app import story, study, transcript
-from sessions_app.domain import abandoned, ending, flow, grading, starting
-from sessions_app.domain.audit import Actor
+from sessions_app import study
+from sessions_app.domain import flow
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import Session
 from sessions_app.domain.models.session import FLAGS
-from sessions_app.domain.run import DifferentAnswer, Run
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.session import survey as session_survey
+from sessions_app.domain.session.record import DifferentAnswer, Run
+from sessions_app.presenters import session_timeline, transcript
+from socratic_site.local.dynamodb_local import REGION, Engine
 from tests.domain.cast import NOON, PACKAGE, Participant, enrol, new_id, start_in, verified
 from tests.journeys.cast import close, signed_in, store_away
 
@@ -37,7 +42,7 @@ def client(table: str) -> Client:
 
 
 def stop(run: Run) -> None:
-    ending.stop(run, by=Actor("mia", "facilitator"), now=NOON, reason="the bell rang")
+    session_survey.stop(run, by=Actor("mia", "facilitator"), now=NOON, reason="the bell rang")
 
 
 def text(response: Any) -> str:
@@ -50,9 +55,9 @@ def ids(response: Any) -> list[str]:
 
 
 def graded(run: Run) -> Run:
-    for task in list(grading.due(NOON + timedelta(days=1))):
+    for task in list(automated_scoring.due(NOON + timedelta(days=1))):
         tutor = study.tutor()
-        assert grading.work(task, package=PACKAGE, tutor=tutor, now=NOON + timedelta(hours=2))
+        assert automated_scoring.work(task, package=PACKAGE, tutor=tutor, now=NOON + timedelta(hours=2))
     return Run.load(run.id)
 
 
@@ -103,7 +108,9 @@ def test_a_whole_session_is_told_from_verification_to_survey(client: Client, cod
             assert item.student_answer in page
     for group in PACKAGE.survey:
         assert all(field.label in page for field in group.fields)
-    assert all(story.FLAG_MEANINGS[flag] in page for flag in run.session.metadata.data_quality_flags)
+    assert all(
+        session_timeline.FLAG_MEANINGS[flag] in page for flag in run.session.metadata.data_quality_flags
+    )
 
 
 def test_scores_stand_before_and_after_with_the_gain(client: Client) -> None:
@@ -162,14 +169,14 @@ def test_the_place_is_told_without_coordinates(client: Client) -> None:
 
 
 def test_an_override_of_place_and_condition_says_its_reason(client: Client) -> None:
-    vouched = starting.Verified(
+    vouched = session_start.Verified(
         method="manual", confidence="low", override_reason="no satellites in the cellar", attested_by="mia"
     )
     run = start_in("L1-I1-D", verified=vouched)
     page = text(client.get(f"/sessions/{run.id}/"))
     for told in ("no satellites in the cellar", "Vouched for by mia", "set by admin: a test"):
         assert told in page.replace("<bdi>", "").replace("</bdi>", "")
-    drawn = starting.start(
+    drawn = session_start.start(
         session_id=new_id(),
         student_id=enrol().student_id,
         location=PACKAGE.location("home"),
@@ -223,9 +230,9 @@ def test_hostile_answers_are_shown_as_text(client: Client, answer: str) -> None:
 
 
 def test_every_flag_explains_itself() -> None:
-    assert set(story.FLAG_MEANINGS) == set(FLAGS)
+    assert set(session_timeline.FLAG_MEANINGS) == set(FLAGS)
     session = Session(metadata={"data_quality_flags": list(FLAGS)})
-    assert [flag for flag, meaning in story.flags(session) if meaning] == list(FLAGS)
+    assert [flag for flag, meaning in session_timeline.flags(session) if meaning] == list(FLAGS)
 
 
 def test_sessions_of_another_writer_are_shown(engine: Engine, table: str) -> None:

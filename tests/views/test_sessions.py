@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from sessions_app import story, study
-from sessions_app.domain import keys
+from sessions_app import study
 from sessions_app.domain.models import Item, Session
+from sessions_app.domain.store import keys
+from sessions_app.presenters import session_timeline
 from tests.domain.cast import NOON, Participant, enrol, start_beside, start_in
 from tests.journeys.cast import signed_in
 
@@ -213,7 +214,7 @@ def test_a_row_tells_place_arm_state_progress_and_flags(client: Client) -> None:
     for told in (run.session.student_code, "L1 on site", "5 min, dynamic", "running", "condition override"):
         assert told in row
     assert "16 of 32" in row  # ten items, the format, two parts, three questions
-    assert story.FLAG_MEANINGS["condition_override"] in row
+    assert session_timeline.FLAG_MEANINGS["condition_override"] in row
 
 
 def test_progress_from_the_metadata_never_says_more_than_is_done() -> None:
@@ -222,17 +223,17 @@ def test_progress_from_the_metadata_never_says_more_than_is_done() -> None:
         experimental_condition={"interval_minutes": 2.5, "condition_code": "L1-I1-S"},
         completion_status={"baseline_completed": False, "interventions_completed": 0},
     )
-    assert story.progress(session) == story.Progress(0, 38, "Before")
+    assert session_timeline.progress(session) == session_timeline.Progress(0, 38, "Before")
     session.completion_status.baseline_completed = True
-    assert story.progress(session) == story.Progress(10, 38, "How to follow")
+    assert session_timeline.progress(session) == session_timeline.Progress(10, 38, "How to follow")
     session.completion_status.interventions_completed = 2
-    assert story.progress(session) == story.Progress(19, 38, "Part 3")
+    assert session_timeline.progress(session) == session_timeline.Progress(19, 38, "Part 3")
     session.completion_status.content_completed = True
     session.completion_status.interventions_completed = 4
-    assert story.progress(session) == story.Progress(27, 38, "After")
+    assert session_timeline.progress(session) == session_timeline.Progress(27, 38, "After")
     session.completion_status.final_assessment_completed = True
     session.completion_status.post_survey_completed = True
-    assert story.progress(session) == story.Progress(38, 38, "")
+    assert session_timeline.progress(session) == session_timeline.Progress(38, 38, "")
 
 
 def test_the_index_holds_only_what_is_queried_for(table: str) -> None:

@@ -14,12 +14,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from sessions_app import auditing, sites, staff, study
-from sessions_app.access import sites_of
-from sessions_app.domain import keys
-from sessions_app.domain.audit import Actor
+from sessions_app import study
+from sessions_app.access import account_audit, accounts, sites
+from sessions_app.access.roles import sites_of
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry, DirectoryEntry, Item, School, Session, Student
-from sessions_app.domain.run import Run
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.domain.cast import new_id
 from tests.journeys.cast import at, belong, close, enrolled, signed_in, started, store_away
 
@@ -140,7 +141,7 @@ def test_other_roles_see_every_site(role: str, table: str, foreign: Run) -> None
 
 def test_who_is_a_researcher_as_well_sees_pages_of_researchers_whole(table: str, foreign: Run) -> None:
     client = signed_in("facilitator")
-    staff.ensure_account(username="a-facilitator", role="researcher", password="x")
+    accounts.ensure_account(username="a-facilitator", role="researcher", password="x")
     assert client.get(f"/sessions/{foreign.id}/").status_code == 200
     assert client.get(at(foreign)).status_code == 404  # a researcher leads no session
 
@@ -242,7 +243,7 @@ def test_the_board_shows_own_sessions(client: Client, mine: Run, foreign: Run) -
 
 
 def test_who_belongs_to_no_site_is_told_so(table: str, mine: Run) -> None:
-    user, _ = staff.ensure_account(username="newcomer", role="facilitator", password="x")
+    user, _ = accounts.ensure_account(username="newcomer", role="facilitator", password="x")
     client = Client()
     client.force_login(user)
     page = client.get("/students/")
@@ -312,7 +313,7 @@ def test_a_membership_that_cannot_be_told_is_not_given(table: str) -> None:
     signed_in("facilitator")
     user = User.objects.get(username="a-facilitator")
     before = sites_of(user)
-    with store_away("PutItem"), pytest.raises(auditing.NotTold):
+    with store_away("PutItem"), pytest.raises(account_audit.NotTold):
         sites.join(user, new_school(), by=Actor("x", "admin"))
     assert sites_of(User.objects.get(pk=user.pk)) == before
 
@@ -378,7 +379,7 @@ def test_create_staff_takes_sites(table: str) -> None:
 
 def test_simulate_gives_the_cohorts_sites_to_a_member(table: str, settings: Any) -> None:
     settings.SOCRATIC_TABLE = table
-    staff.ensure_account(username="demo-fac", role="facilitator", password="x")
+    accounts.ensure_account(username="demo-fac", role="facilitator", password="x")
     call_command("simulate", students=1, member="demo-fac", stdout=StringIO())
     held = sites_of(User.objects.get(username="demo-fac"))
     used = {school.SK for school in School.all() if isinstance(school, School)}

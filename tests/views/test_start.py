@@ -12,9 +12,10 @@ import pytest
 from django.test import Client
 
 from sessions_app import study
-from sessions_app.domain import keys, location
 from sessions_app.domain.models import AllocationEntry, LocationVerification, Session, Student
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import location_check
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.store import keys
 from tests.journeys.bot import Bot, Page
 from tests.journeys.cast import brought_to, close, enrolled, items_of, signed_in, store_away, withdraw
 
@@ -73,7 +74,7 @@ def sessions_of(student: Student) -> list[Any]:
 def code_for(place: str, *, ago: timedelta = timedelta()) -> str:
     from django.conf import settings
 
-    return location.place_code(place, secret=settings.SECRET_KEY, now=study.now() - ago)
+    return location_check.place_code(place, secret=settings.SECRET_KEY, now=study.now() - ago)
 
 
 # --- who and where

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from sessions_app import story, study
-from sessions_app.domain import starting
-from sessions_app.domain.audit import Actor
+from sessions_app import study
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AllocationTally
-from sessions_app.domain.run import Run
+from sessions_app.domain.session import start as session_start
+from sessions_app.domain.session.record import Run
+from sessions_app.presenters import session_timeline
 from tests.journeys.cast import at, brought_to, close, enrolled, signed_in, started, store_away
 
 pytestmark = pytest.mark.django_db
@@ -31,11 +32,11 @@ def own(table: str) -> tuple[Client, Run]:
 
 def started_by(client: Client, *, at_time: Any) -> Run:
     name = str(client.get("/").wsgi_request.user.get_username())
-    return starting.start(
+    return session_start.start(
         session_id=str(uuid.uuid4()),
         student_id=enrolled().student_id,
         location=study.package().location("home"),
-        verified=starting.Verified(method="honor_system", confidence="medium"),
+        verified=session_start.Verified(method="honor_system", confidence="medium"),
         package=study.package(),
         by=Actor(name, "facilitator"),
         choose=lambda candidates: candidates[0],
@@ -75,7 +76,7 @@ def test_every_list_shows_the_mark(own: tuple[Client, Run]) -> None:
     for address in addresses:
         page = client.get(address).content.decode()
         assert chip in page, address
-        assert story.FLAG_MEANINGS["void"] in unescape(page), address
+        assert session_timeline.FLAG_MEANINGS["void"] in unescape(page), address
     researcher = signed_in("researcher")
     for address in (
         f"/dashboards/conditions/{session.condition.code}/sessions/",

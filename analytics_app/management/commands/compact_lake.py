@@ -15,10 +15,10 @@ from pynamodb.exceptions import PynamoDBException
 from tqdm import tqdm
 
 from analytics_app.export import bundle
-from analytics_app.lake import compaction, setting
+from analytics_app.lake import compaction, configuration
 from analytics_app.lake.compaction import Gone, Outcome, Task
-from analytics_app.lake.stores import LakeAway, Store, Taken
-from analytics_app.lake.writing import DEAD_LETTERS
+from analytics_app.lake.storage import LakeAway, Store, Taken
+from analytics_app.lake.write import DEAD_LETTERS
 
 
 def month(text: str) -> str:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        lake = setting.lake()
+        lake = configuration.lake()
         try:
             gone = Gone(compaction.who_left(lake.coder), lake.store)
             faults = self.compact(lake.store, gone, options["month"], quiet=options["quiet"])

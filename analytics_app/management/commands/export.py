@@ -17,16 +17,18 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pynamodb.exceptions import PynamoDBException
 from tqdm import tqdm
 
-from analytics_app.export import bundle, reading
+from analytics_app.export import bundle, read
 from analytics_app.export.bundle import Built
-from analytics_app.export.choice import Choice
-from analytics_app.export.levels import LEVELS
-from analytics_app.export.reading import BadChoice
+from analytics_app.export.read import BadChoice
+from analytics_app.export.request import Choice
+from analytics_app.export.tables import LEVELS
 from sessions_app import study
-from sessions_app.domain import audit, exports, table
-from sessions_app.domain.audit import Actor
+from sessions_app.domain import export_jobs
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import InvalidField
 from sessions_app.domain.models.export import PROFILES
+from sessions_app.domain.store import table
 
 HINTS = {
     "simulated": "--include-simulated has simulated sessions in the export too",
@@ -69,7 +71,7 @@ class Command(BaseCommand):
         choice = self.choice(options)
         try:
             choice.check()
-            exports.may_have(choice.profile, by=by, reason=options["reason"])
+            export_jobs.may_have(choice.profile, by=by, reason=options["reason"])
         except BadChoice as fault:
             raise CommandError(f"--{fault.field.removesuffix('s')}: {fault}") from None
         except InvalidField as fault:
@@ -79,7 +81,7 @@ class Command(BaseCommand):
             self.export(choice, Path(options["out"]), by, options)
         except (bundle.CannotWrite, BadChoice) as error:
             raise CommandError(str(error)) from None
-        except (PynamoDBException, BotoCoreError, ClientError, reading.Overloaded) as fault:
+        except (PynamoDBException, BotoCoreError, ClientError, read.Overloaded) as fault:
             raise CommandError(
                 f"The table does not answer ({type(fault).__name__}); nothing was kept. Try again."
             ) from None
@@ -89,7 +91,7 @@ class Command(BaseCommand):
     def choice(self, options: dict[str, Any]) -> Choice:
         return Choice(
             profile=options["profile"],
-            chosen=reading.Chosen(
+            chosen=read.Chosen(
                 self.day("from", options["start"]),
                 self.day("to", options["end"]),
                 tuple(sorted(set(options["condition"]))),
@@ -126,7 +128,7 @@ class Command(BaseCommand):
                 bar.update(done - bar.n)
 
             built = bundle.build(choice, shop, zone=study.zone(), tick=tick)
-            if exports.departures().concern(choice.profile, begun):
+            if export_jobs.departures().concern(choice.profile, begun):
                 raise CommandError("A participant left the study meanwhile; nothing was kept. Run it again.")
             target = out / f"{choice.profile}-{built.version[:12]}.zip"
             self.note(choice, target, built, by, options["reason"])
@@ -138,7 +140,7 @@ class Command(BaseCommand):
     def note(self, choice: Choice, target: Path, built: Built, by: Actor, reason: str) -> None:
         """In the audit log before the file is there."""
         chosen = choice.chosen
-        audit.record(
+        audit_log.record(
             "export",
             by=by,
             now=study.now(),

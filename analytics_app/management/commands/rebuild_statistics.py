@@ -11,9 +11,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from analytics_app import recount, stream
+from analytics_app.statistics import rebuild as statistics_rebuild
+from analytics_app.streams import dispatch
 from sessions_app import study
-from sessions_app.domain import keys, table
+from sessions_app.domain.store import keys, table
 
 
 class Command(BaseCommand):
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         self.settle = count_what_waits if waits_for_worker else lambda: None
         self.patience = 0.0 if waits_for_worker else patience
         self.settle()
-        known = {each: recount.sessions_of(each) for each in conditions}
+        known = {each: statistics_rebuild.sessions_of(each) for each in conditions}
         self.unreadable: dict[str, str] = {}
         if condition is None:
             self.find_others(known)
@@ -74,8 +75,10 @@ class Command(BaseCommand):
 
     def find_others(self, known: dict[keys.Condition, list[str]]) -> None:
         """Sessions that no condition's index holds: with the others where they can be read, else named."""
-        for session_id in recount.sessions_elsewhere(each for ids in known.values() for each in ids):
-            _, _, share, reason = recount.read_session(session_id)
+        for session_id in statistics_rebuild.sessions_elsewhere(
+            each for ids in known.values() for each in ids
+        ):
+            _, _, share, reason = statistics_rebuild.read_session(session_id)
             if share is not None:
                 known[share.condition].append(session_id)
             elif reason is not None:
@@ -84,19 +87,19 @@ class Command(BaseCommand):
     # --- rebuilding
 
     def rebuild(self, known: dict[keys.Condition, list[str]], bar: Any) -> None:
-        days = set(recount.stored_days())
+        days = set(statistics_rebuild.stored_days())
         counted: dict[str, list[str]] = {}
         sessions = months = 0
         for condition, ids in known.items():
-            cell = recount.rebuild(condition, ids, now=study.now(), tick=bar.update)
+            cell = statistics_rebuild.rebuild(condition, ids, now=study.now(), tick=bar.update)
             days |= {share.day for share in cell.shares.values()}
             sessions, months = sessions + len(cell.shares), months + len(cell.totals())
             self.unreadable |= cell.unreadable
         for day in sorted(days):
             month = day[:7]
             if month not in counted:
-                counted[month] = recount.counted_in(month)
-            recount.rebuild_day(day, counted[month])
+                counted[month] = statistics_rebuild.counted_in(month)
+            statistics_rebuild.rebuild_day(day, counted[month])
         self.stdout.write(f"{sessions} sessions in {months} months of conditions, {len(days)} days")
         if self.unreadable:
             listed = "\n".join(f"  {key}: {reason}" for key, reason in sorted(self.unreadable.items()))
@@ -109,7 +112,7 @@ class Command(BaseCommand):
     def compare(self, known: dict[keys.Condition, list[str]], bar: Any) -> None:
         self.moving: list[str] = []
         found = list(self.compared(known, bar))
-        found += [recount.unreadable("none", *each) for each in sorted(self.unreadable.items())]
+        found += [statistics_rebuild.unreadable("none", *each) for each in sorted(self.unreadable.items())]
         for difference in found:
             self.stdout.write(str(difference))
         if self.moving:
@@ -120,36 +123,40 @@ class Command(BaseCommand):
             raise CommandError("not everything could be compared; try again when less is going on")
         self.stdout.write(f"{sum(len(ids) for ids in known.values())} sessions, no difference")
 
-    def compared(self, known: dict[keys.Condition, list[str]], bar: Any) -> Iterator[recount.Difference]:
+    def compared(
+        self, known: dict[keys.Condition, list[str]], bar: Any
+    ) -> Iterator[statistics_rebuild.Difference]:
         """What differs at first sight is looked at again by itself before it is called a difference."""
         shares = []
         for condition, ids in known.items():
-            cell = recount.read(condition, ids, bar.update)
-            if any(recount.differences(cell)):
+            cell = statistics_rebuild.read(condition, ids, bar.update)
+            if any(statistics_rebuild.differences(cell)):
                 yield from self.looked_at_again(cell, ids)
             shares += list(cell.shares.values())
-        by_day = recount.day_differences(recount.stored_days(), shares)
+        by_day = statistics_rebuild.day_differences(statistics_rebuild.stored_days(), shares)
         for day in sorted({difference.month for difference in by_day}):
-            yield from self.unless_moving(day, lambda day=day: recount.recheck_day(day))  # type: ignore[misc]
+            yield from self.unless_moving(day, lambda day=day: statistics_rebuild.recheck_day(day))  # type: ignore[misc]
 
-    def looked_at_again(self, cell: recount.Cell, ids: list[str]) -> Iterator[recount.Difference]:
-        for session_id in recount.sessions_that_differ(cell):
+    def looked_at_again(
+        self, cell: statistics_rebuild.Cell, ids: list[str]
+    ) -> Iterator[statistics_rebuild.Difference]:
+        for session_id in statistics_rebuild.sessions_that_differ(cell):
             yield from self.unless_moving(
                 session_id,
-                lambda session_id=session_id: recount.recheck_session(  # type: ignore[misc]
+                lambda session_id=session_id: statistics_rebuild.recheck_session(  # type: ignore[misc]
                     session_id, patience=self.patience, settle=self.settle
                 ),
             )
         yield from self.unless_moving(
-            cell.condition.code, lambda: recount.recheck_totals(cell.condition, ids)
+            cell.condition.code, lambda: statistics_rebuild.recheck_totals(cell.condition, ids)
         )
 
     def unless_moving(
-        self, name: str, recheck: Callable[[], list[recount.Difference]]
-    ) -> list[recount.Difference]:
+        self, name: str, recheck: Callable[[], list[statistics_rebuild.Difference]]
+    ) -> list[statistics_rebuild.Difference]:
         try:
             return recheck()
-        except recount.Moving:
+        except statistics_rebuild.Moving:
             self.moving.append(name)
             return []
 
@@ -157,7 +164,7 @@ class Command(BaseCommand):
 def count_what_waits() -> None:
     """What the table's stream still holds, as `run_worker` would; beside a running one it does no harm."""
     client = table.connect(region=settings.AWS_REGION)
-    arn = stream.stream_of(client, settings.SOCRATIC_TABLE)
-    poller = stream.Poller(client=stream.connect(region=settings.AWS_REGION), arn=arn)
+    arn = dispatch.stream_of(client, settings.SOCRATIC_TABLE)
+    poller = dispatch.Poller(client=dispatch.connect(region=settings.AWS_REGION), arn=arn)
     while poller.poll():
         pass

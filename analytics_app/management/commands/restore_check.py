@@ -18,13 +18,15 @@ from django.core.management.base import BaseCommand, CommandError
 from pynamodb.exceptions import PynamoDBException
 from tqdm import tqdm
 
-from analytics_app import rollups
+from analytics_app.statistics import updates
 from sessions_app import study
-from sessions_app.domain import erasure, keys, models, table
-from sessions_app.domain.audit import Actor
+from sessions_app.domain import models
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import Contribution, InvalidField, Item, Session, Tombstone
-from sessions_app.domain.models.transaction import Busy
-from sessions_app.domain.starting import StudentNotFound
+from sessions_app.domain.participants import erasure
+from sessions_app.domain.session.start import StudentNotFound
+from sessions_app.domain.store import keys, table
+from sessions_app.domain.store.transactions import Busy
 
 USABLE = ("ACTIVE", "UPDATING")
 
@@ -166,8 +168,8 @@ def erased_again(student_id: str, *, by: Actor) -> bool:
     if was_there or not is_settled(student_id):
         erasure.replay(student_id, by=by, now=study.now())
     for session_id, lost in counted.items():
-        with suppress(InvalidField, rollups.Unreadable):  # damaged: the comparison names them
-            rollups.apply(session_id, now=study.now(), lost=lost)
+        with suppress(InvalidField, updates.Unreadable):  # damaged: the comparison names them
+            updates.apply(session_id, now=study.now(), lost=lost)
     return was_there
 
 

@@ -19,17 +19,23 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pynamodb.exceptions import PynamoDBException
 
-from analytics_app import adopting, recount, stream
-from analytics_app.erasures import Erasures
-from analytics_app.export.jobs import Exporter
-from analytics_app.lake import setting
-from analytics_app.lake.stores import LakeAway
-from analytics_app.lake.writing import Lake
-from sessions_app import staff, study
-from sessions_app.domain import abandoned, dead_letters, grading, keys, study_settings, table
+from analytics_app.export.worker import Exporter
+from analytics_app.lake import configuration
+from analytics_app.lake.storage import LakeAway
+from analytics_app.lake.write import Lake
+from analytics_app.statistics import rebuild
+from analytics_app.statistics.erasures import Erasures
+from analytics_app.streams import adoption, dispatch
+from sessions_app import study
+from sessions_app.access import accounts
+from sessions_app.domain import study_settings
+from sessions_app.domain.audit.published_heads import PublicationAway
+from sessions_app.domain.audit.seal_keys import BadSealKey
+from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import DutyState, GradingTask, Session, WorkerHeartbeat
-from sessions_app.domain.published_heads import PublicationAway
-from sessions_app.domain.seal_keys import BadSealKey
+from sessions_app.domain.session import abandoned
+from sessions_app.domain.store import keys, table
+from sessions_app.domain.stream_worker import dead_letters
 
 log = logging.getLogger("worker")
 
@@ -70,7 +76,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, once: bool, no_stream: bool, **options: Any) -> None:
-        staff.refuse_demo_accounts()
+        accounts.refuse_demo_accounts()
         sealing: Sealing | None = None
         duties: dict[str, Duty] = {"grading": Grader(), "settings": Settings()}
         if not no_stream:
@@ -79,7 +85,7 @@ class Command(BaseCommand):
             duties["sealing"] = sealing = Sealing()
             duties["retries"] = Retries()
             if settings.LAKE_URL:
-                duties["lake"] = LakeWriter(setting.lake())
+                duties["lake"] = LakeWriter(configuration.lake())
         if settings.ABANDON_AFTER_HOURS:
             duties["sessions left behind"] = LeftBehind()
         stopping = threading.Event()
@@ -103,7 +109,7 @@ class Command(BaseCommand):
 def require_seal_key() -> None:
     """Raises CommandError in production without a key, and everywhere with one that anybody could guess."""
     try:
-        has_key = stream.signing() is not None
+        has_key = dispatch.signing() is not None
     except BadSealKey as error:
         raise CommandError(f"{error}") from None
     if settings.IN_PRODUCTION and not has_key:
@@ -207,7 +213,7 @@ class Pulse:
         )
 
     def _as_of(self, name: str) -> datetime | None:
-        poller: stream.Poller | None = getattr(self.duties[name], "poller", None)
+        poller: dispatch.Poller | None = getattr(self.duties[name], "poller", None)
         return poller.as_of if poller else None
 
     def _forget_the_dead(self) -> None:
@@ -226,7 +232,7 @@ class Retries:
         """Whether any letter was cleared."""
         if time.monotonic() < self.next:
             return False
-        cleared = stream.retry_due(study.now())
+        cleared = dispatch.retry_due(study.now())
         self.next = time.monotonic() + RETRY_SECONDS
         if cleared:
             log.info("%d records with a dead letter could be processed now", cleared)
@@ -241,7 +247,7 @@ class Grader:
 
     def step(self) -> bool:
         """Whether any task was done."""
-        done = [self._work(task) for task in grading.due(study.now()) if self._is_rested(task)]
+        done = [self._work(task) for task in automated_scoring.due(study.now()) if self._is_rested(task)]
         return any(done)
 
     def _is_rested(self, task: GradingTask) -> bool:
@@ -249,7 +255,7 @@ class Grader:
 
     def _work(self, task: GradingTask) -> bool:
         try:
-            done = grading.work(task, package=study.package(), tutor=study.tutor(), now=study.now())
+            done = automated_scoring.work(task, package=study.package(), tutor=study.tutor(), now=study.now())
         except Exception as error:
             if dead_letters.is_transient(error):
                 raise  # the table is away: everything waits
@@ -319,7 +325,7 @@ class LeftBehind:
                 raise
             dead_letters.write("abandoned", session.PK, session.SK, error, now=now, may_retry=False)
             return False
-        stream.settled("abandoned", session.PK, session.SK)
+        dispatch.settled("abandoned", session.PK, session.SK)
         return closed
 
 
@@ -327,22 +333,22 @@ class Statistics:
     """Follows the table's stream. It is looked up at the first step: the table may be away at the start."""
 
     def __init__(self) -> None:
-        self.poller: stream.Poller | None = None
+        self.poller: dispatch.Poller | None = None
 
     def step(self) -> bool:
         """Whether the stream held anything."""
         if self.poller is None:
             arn = stream_arn()
             migrate()
-            self.poller = stream.Poller(
-                client=stream.connect(region=settings.AWS_REGION), arn=arn, take=adopting.take
+            self.poller = dispatch.Poller(
+                client=dispatch.connect(region=settings.AWS_REGION), arn=arn, take=adoption.take
             )
         return self.poller.poll() > 0
 
 
 def migrate() -> None:
     """Statistics that an older version stored in other units are counted anew before any is moved."""
-    if not recount.is_outdated():
+    if not rebuild.is_outdated():
         return
     log.info("the statistics have an older layout: they are rebuilt")
     try:
@@ -352,7 +358,7 @@ def migrate() -> None:
 
 
 def stream_arn() -> str:
-    return stream.stream_of(table.connect(region=settings.AWS_REGION), settings.SOCRATIC_TABLE)
+    return dispatch.stream_of(table.connect(region=settings.AWS_REGION), settings.SOCRATIC_TABLE)
 
 
 class LakeWriter:
@@ -360,15 +366,15 @@ class LakeWriter:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = replace(lake, on_poison=self._note_poison)
-        self.poller: stream.Poller | None = None
+        self.poller: dispatch.Poller | None = None
         self.said = ""
         self.poison: set[tuple[str, str]] = set()
 
     def step(self) -> bool:
         """Whether the stream held anything."""
         if self.poller is None:
-            self.poller = stream.Poller(
-                client=stream.connect(region=settings.AWS_REGION),
+            self.poller = dispatch.Poller(
+                client=dispatch.connect(region=settings.AWS_REGION),
                 arn=stream_arn(),
                 worker="lake",
                 take=self._append,
@@ -390,12 +396,12 @@ class LakeWriter:
         self.poison.clear()
         self.lake.append(records, stream=self.poller.arn, source=shard_id)
         for pk, sk in {_key_of(record) for record in records} - self.poison:
-            stream.settled("lake", pk, sk)
+            dispatch.settled("lake", pk, sk)
 
     def _note_poison(self, record: Mapping[str, Any], error: Exception) -> None:
         pk, sk = _key_of(record)
         self.poison.add((pk, sk))
-        stream.give_up("lake", pk, sk, error, may_retry=False)
+        dispatch.give_up("lake", pk, sk, error, may_retry=False)
 
 
 def _key_of(record: Mapping[str, Any]) -> tuple[str, str]:
@@ -416,13 +422,13 @@ class Sealing:
         """Whether any entry was found."""
         now = study.now()
         if self.noted is None or now - self.noted >= BETWEEN_NOTES:
-            stream.at_work()
+            dispatch.at_work()
             self.noted = now
         if self.swept is not None and now - self.swept < BETWEEN_SWEEPS:
             return False
-        sealed = stream.sweep()
+        sealed = dispatch.sweep()
         dead_letters.forget_gone()
-        stream.publish_head(settings.AUDIT_HEAD_URL)
+        dispatch.publish_head(settings.AUDIT_HEAD_URL)
         self.swept = now
         if sealed:
             log.info("sealed %d entries of the audit log that the stream had not brought", sealed)
@@ -431,6 +437,6 @@ class Sealing:
     def end(self) -> None:
         """Publish how the log stands at the end of the work."""
         try:
-            stream.publish_head(settings.AUDIT_HEAD_URL, at_once=True)
+            dispatch.publish_head(settings.AUDIT_HEAD_URL, at_once=True)
         except (PublicationAway, PynamoDBException) as error:
             log.error("the head of the audit log was not published: %s", error)

@@ -1,29 +1,29 @@
 """The PynamoDB models. All are imported here: a query can only give back classes that it knows."""
 
+from ..store.items import InvalidField, Item, configure, connection, readable
 from .allocation import AllocationEntry, AllocationTally, StudentAllocation
 from .assessment import Assessment, AssessmentQuestion
 from .audit import AuditEntry, AuditHead, AuditReason, AuditSeal, Sealer
-from .base import InvalidField, Item, configure, connection, readable
-from .browser import Browser, ParticipantLink
-from .call import Call, OpenCall
 from .conflict import AnswerConflict
 from .consent import ConsentEvent, FormText, RenewalDecision
-from .content import ContentDelivery, PreparedQuestion, SegmentTracking
+from .content_delivery import ContentDelivery, PreparedQuestion, SegmentTracking
 from .dead_letter import DeadLetter
+from .device import Browser, ParticipantLink
 from .erasure import ErasureTask
 from .export import ExportJob, ExportRecall
-from .grading import GradingTask
+from .grading_task import GradingTask
+from .human_scoring import HumanScoring, Review, ReviewedAnswer
 from .intervention import Intervention, Question
-from .making import QuestionMaking
-from .review import HumanScoring, Review, ReviewedAnswer
+from .message import Call, OpenCall
+from .question_lease import QuestionMaking
 from .session import Session
 from .spending import Spending, TutorHealth
 from .statistics import ConditionMonth, ConditionStatistics, Contribution, CountedStudent, DayCounts
+from .stream_checkpoint import DutyState, ShardCheckpoint, StudySettings, WorkerHeartbeat
 from .student import DirectoryEntry, FormRecord, School, Student
 from .survey import PostSurvey
 from .tombstone import Tombstone
 from .verification import LocationVerification
-from .worker import DutyState, ShardCheckpoint, StudySettings, WorkerHeartbeat
 
 __all__ = [
     "AllocationEntry",

@@ -13,8 +13,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from .. import keys
-from .base import Count, Item, NumberMap, Text, TextList, Timestamp
+from ..store import keys
+from ..store.items import Count, Item, NumberMap, Text, TextList, Timestamp
 
 METHODS = ("balanced", "override", "continued")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from .. import flow
-from .base import (
+from ..store.items import (
     Count,
     Flag,
     InvalidField,
@@ -26,7 +26,7 @@ from .base import (
     TextList,
     Timestamp,
 )
-from .review import HumanScoring
+from .human_scoring import HumanScoring
 
 TYPES = ("baseline", "final")
 MIDPOINT = "midpoint"

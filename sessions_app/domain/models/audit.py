@@ -25,8 +25,8 @@ from typing import Any
 from pynamodb.attributes import Attribute
 from pynamodb.pagination import ResultIterator
 
-from .. import keys
-from .base import Count, InvalidField, Item, Text, Timestamp, connection
+from ..store import keys
+from ..store.items import Count, InvalidField, Item, Text, Timestamp, connection
 
 ACTIONS = (
     "safeguarding.call",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .base import InvalidField, Item, ListOf, Map
+from ..store.items import InvalidField, Item, ListOf, Map
 
 Raw = Mapping[str, Any]
 

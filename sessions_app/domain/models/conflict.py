@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .base import Count, Item, Text, Timestamp
+from ..store.items import Count, Item, Text, Timestamp
 
 AFTER_END: Final = "after_end"
 KINDS = ("second_text", AFTER_END)

@@ -14,8 +14,8 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from .. import keys
-from .base import Count, Flag, Item, Text, Timestamp, readable
+from ..store import keys
+from ..store.items import Count, Flag, Item, Text, Timestamp, readable
 
 FORM_KINDS = ("parental_permission", "assent", "child_assent", "adult_consent")
 # An event about no single form is about taking part as a whole.

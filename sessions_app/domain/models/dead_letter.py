@@ -11,8 +11,8 @@ from typing import Any
 
 from pynamodb.pagination import ResultIterator
 
-from .. import keys
-from .base import Count, Item, Map, Text, Timestamp
+from ..store import keys
+from ..store.items import Count, Item, Map, Text, Timestamp
 
 DUTIES = ("statistics", "sealing", "lake", "grading", "exports", "abandoned", "adoption")
 

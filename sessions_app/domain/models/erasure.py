@@ -13,8 +13,8 @@ from typing import Any
 
 from pynamodb.pagination import ResultIterator
 
-from .. import keys
-from .base import Count, Item, Text, TextList, Timestamp
+from ..store import keys
+from ..store.items import Count, Item, Text, TextList, Timestamp
 
 STEPS = ("table", "statistics", "web_sessions", "exports", "lake")
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from pynamodb.pagination import ResultIterator
 
-from .. import keys
+from ..store import keys
+from ..store.items import Count, Flag, Item, Map, Text, TextList, Timestamp
 from .audit import SHA256
-from .base import Count, Flag, Item, Map, Text, TextList, Timestamp
 from .statistics import WholeMap
 
 STATES = ("waiting", "running", "done", "failed", "expired", "destroyed")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .. import keys
-from .base import (
+from ..store import keys
+from ..store.items import (
     Count,
     Flag,
     InvalidField,
@@ -24,7 +24,7 @@ from .base import (
     TextList,
     Timestamp,
 )
-from .review import HumanScoring
+from .human_scoring import HumanScoring
 
 QUESTIONS = 3
 SOURCES = ("predefined_set_v1", "generated", "static_fallback")

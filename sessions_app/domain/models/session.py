@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 
 from pynamodb.pagination import ResultIterator
 
-from .. import keys
+from ..store import keys
+from ..store.items import Count, Flag, InvalidField, Item, Map, Number, Seconds, Text, TextList, Timestamp
+from ..store.lenient_reading import NAIVE, Report
 from .allocation import METHODS
-from .base import Count, Flag, InvalidField, Item, Map, Number, Seconds, Text, TextList, Timestamp
-from .reading import NAIVE, Report
 
 STATES = ("running", "completed", "stopped", "abandoned", "withdrawn")
 """`stopped` by staff with a reason; `abandoned` by the clock, until a late answer arrives."""

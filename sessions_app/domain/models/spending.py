@@ -8,7 +8,7 @@ Digests, so that the counters tell of nobody whose own items were erased.
 
 from __future__ import annotations
 
-from .base import Item, Number, Text, Timestamp
+from ..store.items import Item, Number, Text, Timestamp
 
 
 class Spending(Item, discriminator="spending"):

@@ -17,19 +17,8 @@ from typing import Any
 
 from pynamodb.attributes import Attribute
 
-from .. import keys
-from .base import (
-    Count,
-    Flag,
-    InvalidField,
-    Item,
-    Map,
-    Number,
-    Percent,
-    Seconds,
-    Text,
-    Timestamp,
-)
+from ..store import keys
+from ..store.items import Count, Flag, InvalidField, Item, Map, Number, Percent, Seconds, Text, Timestamp
 
 DAY = r"\d{4}-\d{2}-\d{2}"
 MONTH = r"\d{4}-\d{2}"

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
 
-from .. import keys
-from .base import Count, Flag, InvalidField, Item, Map, Number, Text, TextList, Timestamp
+from ..store import keys
+from ..store.items import Count, Flag, InvalidField, Item, Map, Number, Text, TextList, Timestamp
 from .consent import FINGERPRINT, ConsentEvent
 
 CONSENT_STATES = (

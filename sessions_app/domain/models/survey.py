@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .base import Count, Flag, Item, Map, Rating, Seconds, Text, Timestamp
+from ..store.items import Count, Flag, Item, Map, Rating, Seconds, Text, Timestamp
 
 LONGEST = 4000
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .. import keys
-from .base import Count, Item, Text, TextList, Timestamp
+from ..store import keys
+from ..store.items import Count, Item, Text, TextList, Timestamp
 
 STATES = ("erasing", "erased")
 

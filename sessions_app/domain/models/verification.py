@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .. import keys
-from .base import Flag, InvalidField, Item, Map, Number, Text, Timestamp
+from ..store import keys
+from ..store.items import Flag, InvalidField, Item, Map, Number, Text, Timestamp
 
 METHODS = ("GPS", "QR_code", "manual", "honor_system")
 CONFIDENCES = ("high", "medium", "low")

@@ -3,8 +3,8 @@
 `anthropic` is not imported here: the SDK takes a second to load and only the tutor that uses it needs it.
 """
 
-from sessions_app.domain.tutor.asking import ask_question
-from sessions_app.domain.tutor.values import (
+from sessions_app.domain.tutor.ask import ask_question
+from sessions_app.domain.tutor.protocol import (
     AskedQuestion,
     Concept,
     Criterion,

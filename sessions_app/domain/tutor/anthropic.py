@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sessions_app.domain.tutor import prompts
 from sessions_app.domain.tutor.masking import masking
-from sessions_app.domain.tutor.values import (
+from sessions_app.domain.tutor.protocol import (
     Criterion,
     Draft,
     Exchange,

@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 from sessions_app.domain.tutor import prompts, suitability
-from sessions_app.domain.tutor.values import Concept, QuestionRequest
-from sessions_app.domain.tutor.words import RUDE, content_stems, cues_in, folded, stem, stems, words
+from sessions_app.domain.tutor.protocol import Concept, QuestionRequest
+from sessions_app.domain.tutor.text import RUDE, content_stems, cues_in, folded, stem, stems, words
 
 FEWEST_WORDS = 5
 MOST_WORDS = 60

@@ -8,7 +8,7 @@ lesson itself names (people, places, years, the address of the works) stays. The
 import re
 from collections.abc import Callable
 
-from sessions_app.domain.tutor.words import folded
+from sessions_app.domain.tutor.text import folded
 
 
 def _words(text: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ no answer can close the tag or open another; JSON's own quoting keeps an answer 
 import json
 import unicodedata
 
-from sessions_app.domain.tutor.values import GradeRequest, QuestionRequest, RatingRequest
+from sessions_app.domain.tutor.protocol import GradeRequest, QuestionRequest, RatingRequest
 
 LONGEST_ANSWER = 6_000
 """Characters of one answer that a model is shown; the stored answer is never cut."""

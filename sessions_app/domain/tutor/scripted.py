@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from sessions_app.domain.tutor.gate import faults
-from sessions_app.domain.tutor.values import (
+from sessions_app.domain.tutor.protocol import (
     Concept,
     Criterion,
     Draft,
@@ -19,7 +19,7 @@ from sessions_app.domain.tutor.values import (
     RubricGrade,
     score_names,
 )
-from sessions_app.domain.tutor.words import (
+from sessions_app.domain.tutor.text import (
     MOST_CHARACTERS,
     RUDE,
     STOP_WORDS,

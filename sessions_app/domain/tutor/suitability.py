@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
-from sessions_app.domain.tutor.values import Concept, QuestionRequest
-from sessions_app.domain.tutor.words import STOP_WORDS, content_stems, folded, stem, stems, words
+from sessions_app.domain.tutor.protocol import Concept, QuestionRequest
+from sessions_app.domain.tutor.text import STOP_WORDS, content_stems, folded, stem, stems, words
 
 MIN_ENGLISH_SHARE = 0.25
 """Of the words of a question, so many are everyday English words; the lowest share of the good ones is 0.33."""

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from sessions_app import study
 from sessions_app.domain import adoption
-from sessions_app.domain.models.transaction import Busy
+from sessions_app.domain.store.transactions import Busy
 
 
 class Command(BaseCommand):

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from sessions_app.domain.content import ContentFaults, Package, load
+from sessions_app.domain.content.package import ContentFaults, Package, load
 
 
 class Command(BaseCommand):

@@ -5,9 +5,9 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from sessions_app import auditing, sites, staff
-from sessions_app.access import ROLES
-from sessions_app.domain.audit import Actor
+from sessions_app.access import account_audit, accounts, sites
+from sessions_app.access.roles import ROLES
+from sessions_app.domain.audit.log import Actor
 
 BY = Actor("create_staff", "system")
 
@@ -23,13 +23,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, username: str, role: str, site: list[str], **options: Any) -> None:
-        password = staff.new_password()
+        password = accounts.new_password()
         try:
             with transaction.atomic():
                 new = make(username=username, role=role, password=password)
                 for school in site:
                     sites.join(User.objects.get(username=username), school, by=BY)
-        except auditing.NotTold:
+        except account_audit.NotTold:
             raise CommandError(
                 "The study's table does not answer, so the account could not be told in the audit log and "
                 "was not made. Check the connection, run `manage.py create_table` once, and try again."
@@ -47,8 +47,8 @@ class Command(BaseCommand):
 def make(*, username: str, role: str, password: str) -> bool:
     """Whether the account is new; an existing one gets the role. Raises NotTold."""
     known = User.objects.filter(username=username).first()
-    old = auditing.facts(known) if known else None
-    user, new = staff.ensure_account(username=username, role=role, password=password)
+    old = account_audit.facts(known) if known else None
+    user, new = accounts.ensure_account(username=username, role=role, password=password)
     action = "account.create" if new else "account.change"
-    auditing.tell(action, by=BY, subject=username, old=old, new=auditing.facts(user))
+    account_audit.tell(action, by=BY, subject=username, old=old, new=account_audit.facts(user))
     return new

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions_app.domain import table
+from sessions_app.domain.store import table
 
 
 class Command(BaseCommand):

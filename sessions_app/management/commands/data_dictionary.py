@@ -13,8 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions_app import field_policy
-from sessions_app.codebook import (
+from sessions_app.access import field_policy
+from sessions_app.dictionary.codebook import (
     MEANINGS,
     Meanings,
     Row,
@@ -24,10 +24,10 @@ from sessions_app.codebook import (
     places_of,
     rows,
 )
-from sessions_app.domain import keys
-from sessions_app.domain.models.base import Item
+from sessions_app.dictionary.model_attributes import Found, attributes, entities, item_attributes
 from sessions_app.domain.models.session import FLAGS
-from sessions_app.modelled import Found, attributes, entities, item_attributes
+from sessions_app.domain.store import keys
+from sessions_app.domain.store.items import Item
 
 DICTIONARY = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
 LONGEST_LABEL = 60
@@ -45,8 +45,8 @@ Every attribute of every item in the table, for those who analyse the data.
 - **+** marks what is not in the schema document and was added by this project.
 - *Required*: "yes" means in every item, or in every map that it lies in. "no" means that it may be absent.
   A value that is not known is absent, never 0 and never an empty text.
-- Who sees an attribute and which exports carry it is in `sessions_app/field_policy.py`; what has no rule is
-  shown to nobody.
+- Who sees an attribute and which exports carry it is in `sessions_app/access/field_policy.py`; what has no
+  rule is shown to nobody.
 - All items lie in one table. `#` parts the words of a key.
 """
 
@@ -62,7 +62,7 @@ def faults(meanings: Meanings) -> list[str]:
     for entity, model in known.items():
         listed += _entity_faults(meanings, entity, model)
         unruled = field_policy.missing(entity, [found.path for found in attributes(model)])
-        listed += [f"{entity}: {path} has no rule in sessions_app/field_policy.py" for path in unruled]
+        listed += [f"{entity}: {path} has no rule in sessions_app/access/field_policy.py" for path in unruled]
         for found in attributes(model):
             places.update(places_of(entity, found))
             listed += _attribute_faults(f"{entity}: {found.path}", entry_of(meanings, entity, found), found)

@@ -8,9 +8,11 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from sessions_app import study
-from sessions_app.domain import audit, erasure, table
+from sessions_app.domain.audit import log as audit_log
 from sessions_app.domain.models import DirectoryEntry, Tombstone
-from sessions_app.domain.starting import StudentNotFound
+from sessions_app.domain.participants import erasure
+from sessions_app.domain.session.start import StudentNotFound
+from sessions_app.domain.store import table
 
 
 class Command(BaseCommand):
@@ -32,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--by", default="command line", help="who asks for it, for the audit log")
 
     def handle(self, *args: Any, student: str | None, **options: Any) -> None:
-        by = audit.Actor(options["by"], "system")
+        by = audit_log.Actor(options["by"], "system")
         if options["replay"]:
             self.replay(options["tombstones_of"], by)
             return
@@ -43,7 +45,7 @@ class Command(BaseCommand):
         for one in [student] if student else self.everybody():
             self.tell(self.erase(one, by, options["reason"]))
 
-    def erase(self, student: str, by: audit.Actor, reason: str) -> Tombstone:
+    def erase(self, student: str, by: audit_log.Actor, reason: str) -> Tombstone:
         try:
             return erasure.erase(self.id_of(student), by=by, reason=reason, now=study.now())
         except (StudentNotFound, erasure.NotAllFound) as fault:
@@ -60,7 +62,7 @@ class Command(BaseCommand):
         entry = next(iter(DirectoryEntry.with_code(student, limit=1)), None)
         return str(entry.student_id) if isinstance(entry, DirectoryEntry) else student
 
-    def replay(self, newer: str | None, by: audit.Actor) -> None:
+    def replay(self, newer: str | None, by: audit_log.Actor) -> None:
         ids = self.ids_in(newer) if newer else [told.student_id for told in Tombstone.all()]
         for student_id in tqdm(ids, desc="tombstones", disable=None):
             try:

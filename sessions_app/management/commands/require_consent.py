@@ -4,7 +4,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from sessions_app import study
-from sessions_app.domain import audit, reconsent
+from sessions_app.domain.audit import log as audit_log
+from sessions_app.domain.consent import reconsent
 from sessions_app.domain.models.consent import FORM_KINDS
 
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
             form = study.package().form(kind)
         except KeyError:
             raise CommandError(f"the content package has no form of the kind {kind}") from None
-        by = audit.Actor(options["by"], "system")
+        by = audit_log.Actor(options["by"], "system")
         decision = reconsent.decide(form=form, reason=reason, by=by, now=study.now())
         while not decision.is_finished:
             decision = reconsent.carry_on(form=form, by=by, now=study.now())

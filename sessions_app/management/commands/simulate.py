@@ -14,10 +14,13 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from sessions_app import sites, study
-from sessions_app.domain import keys, simulated_student, simulation, table
-from sessions_app.domain.audit import Actor
-from sessions_app.domain.run import Run
+from sessions_app import study
+from sessions_app.access import sites
+from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.session.record import Run
+from sessions_app.domain.simulation import cohort as simulated_cohort
+from sessions_app.domain.simulation import persona
+from sessions_app.domain.store import keys, table
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
 WORKERS = 4  # the work is half waiting for the table; more do not help on two cores
@@ -52,9 +55,9 @@ class Command(BaseCommand):
             listed = ", ".join(f"{number} x {fault}" for fault, number in faults.items())
             raise CommandError(f"Not all sessions went through: {listed}")
 
-    def cohort(self, options: dict[str, Any]) -> simulation.Cohort:
+    def cohort(self, options: dict[str, Any]) -> simulated_cohort.Cohort:
         try:
-            return simulation.Cohort(
+            return simulated_cohort.Cohort(
                 size=options["students"],
                 seed=options["seed"],
                 package=study.package(),
@@ -65,14 +68,14 @@ class Command(BaseCommand):
                 condition=keys.Condition.from_code(options["condition"]) if options["condition"] else None,
                 label=options["label"],
             )
-        except (simulation.BadCohort, keys.BadKey) as fault:
+        except (simulated_cohort.BadCohort, keys.BadKey) as fault:
             raise CommandError(str(fault)) from None
 
     def add_member(self, username: str) -> None:
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no account {username}.")
-        for school in simulated_student.SCHOOLS:
+        for school in persona.SCHOOLS:
             sites.join(user, school, by=Actor("simulate", "system"))
 
     def look_for_table(self) -> None:
@@ -80,7 +83,7 @@ class Command(BaseCommand):
         if table.describe(table.connect(region=settings.AWS_REGION), name) is None:
             raise CommandError(f"There is no table {name}: make it with `manage.py create_table`.")
 
-    def simulate(self, cohort: simulation.Cohort, workers: int) -> tuple[Counter[str], Counter[str]]:
+    def simulate(self, cohort: simulated_cohort.Cohort, workers: int) -> tuple[Counter[str], Counter[str]]:
         """How many sessions ended in which state, and how many faults of which kind there were.
 
         Students are admitted in order, so that conditions come in turn; then they walk side by side.
@@ -93,12 +96,12 @@ class Command(BaseCommand):
             walks: dict[Future[Run], int] = {}
             for index in range(cohort.size):
                 try:
-                    run = simulation.admit(cohort, index)
+                    run = simulated_cohort.admit(cohort, index)
                 except Exception as fault:  # the others go on; the end tells
                     faults[self.named(fault, index)] += 1
                     bar.update()
                     continue
-                walk = pool.submit(simulation.walk, cohort, index, run)
+                walk = pool.submit(simulated_cohort.walk, cohort, index, run)
                 walk.add_done_callback(lambda _: bar.update())
                 walks[walk] = index
             for walk, index in ((done, walks[done]) for done in as_completed(walks)):

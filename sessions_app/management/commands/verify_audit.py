@@ -13,11 +13,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from sessions_app import story, study
-from sessions_app.domain import chain, consent_chain, published_heads, seals
+from sessions_app import study
+from sessions_app.domain.audit import consent_chain, published_heads, seals, verification
+from sessions_app.domain.audit.published_heads import PublicationAway, Published
+from sessions_app.domain.audit.seal_keys import BadSealKey, SealKeyMissing, SealKeys
 from sessions_app.domain.models import AuditHead
-from sessions_app.domain.published_heads import PublicationAway, Published
-from sessions_app.domain.seal_keys import BadSealKey, SealKeyMissing, SealKeys
+from sessions_app.presenters import session_timeline
 
 WITHOUT_HEAD = timedelta(days=31)
 """How far back the walk begins where no head tells the first day."""
@@ -47,9 +48,9 @@ class Command(BaseCommand):
             self.seal(self.days(self.head(), since), signing)
         published = self.published()
         head = self.head()
-        walk = chain.Walk(
+        walk = verification.Walk(
             head=head,
-            anchors=(*([anchor] if anchor else []), *map(chain.Anchor.of, published)),
+            anchors=(*([anchor] if anchor else []), *map(verification.Anchor.of, published)),
             signing=signing,
             published=published,
             on_entry=consent_chain.check_entry,
@@ -62,9 +63,9 @@ class Command(BaseCommand):
             raise CommandError(f"{faults} fault{'s' if faults > 1 else ''} in the audit log")
         self.stdout.write("No fault")
 
-    def anchor(self, expect: str | None) -> chain.Anchor | None:
+    def anchor(self, expect: str | None) -> verification.Anchor | None:
         try:
-            return chain.Anchor.read(expect) if expect is not None else None
+            return verification.Anchor.read(expect) if expect is not None else None
         except ValueError as fault:
             raise CommandError(f"--expect {fault}") from None
 
@@ -95,7 +96,7 @@ class Command(BaseCommand):
             self.stdout.write(str(fault))
         return len(faults)
 
-    def say_what_was_compared(self, walk: chain.Walk) -> None:
+    def say_what_was_compared(self, walk: verification.Walk) -> None:
         """Only where there is a key, or something was published: elsewhere there is nothing to add."""
         if walk.signed_from is not None:
             checked = "checked" if walk.signing else "not checked, for there is no AUDIT_SEAL_KEY here"
@@ -118,7 +119,7 @@ class Command(BaseCommand):
         first = date.fromisoformat(head.first_day) if head else today - WITHOUT_HEAD
         return seals.days_from(min(first, since or first), today + timedelta(days=1))
 
-    def named(self, walk: chain.Walk, days: Iterator[date]) -> int:
+    def named(self, walk: verification.Walk, days: Iterator[date]) -> int:
         """How many faults there were; each is written as it is found."""
         faults = 0
         total = walk.head.sequence if walk.head else None
@@ -128,9 +129,9 @@ class Command(BaseCommand):
                 self.stdout.write(str(fault))
         return faults
 
-    def summary(self, walk: chain.Walk) -> str:
+    def summary(self, walk: verification.Walk) -> str:
         told = f"{walk.entries} entries, {walk.unsealed} of them not sealed"
         if walk.oldest_unsealed is None:
             return told
         waited = (study.now() - walk.oldest_unsealed).total_seconds()
-        return f"{told}, the oldest for {story.span(max(waited, 0))}"
+        return f"{told}, the oldest for {session_timeline.span(max(waited, 0))}"

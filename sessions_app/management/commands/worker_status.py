@@ -9,8 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from sessions_app import study
-from sessions_app.domain import dead_letters, worker_status
 from sessions_app.domain.models import DutyState, WorkerHeartbeat
+from sessions_app.domain.stream_worker import dead_letters
+from sessions_app.domain.stream_worker import status as worker_status
 
 
 class Command(BaseCommand):

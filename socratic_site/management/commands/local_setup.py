@@ -5,9 +5,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from sessions_app import staff
-from sessions_app.access import ROLES
-from socratic_site import local
+from sessions_app.access import accounts as staff_accounts
+from sessions_app.access.roles import ROLES
+from socratic_site.local import files
 
 
 class Command(BaseCommand):
@@ -23,10 +23,10 @@ class Command(BaseCommand):
     def make_accounts(self) -> None:
         """Passwords are made at the first start and kept: a lost SQL database gets the same accounts."""
         file = settings.VAR_DIR / "demo-accounts.json"
-        accounts = local.read_json(file)
+        accounts = files.read_json(file)
         for role in ROLES:
-            accounts.setdefault(role, {"username": role, "password": staff.new_password()})
-        local.write_private(file, json.dumps(accounts, indent=2) + "\n")
+            accounts.setdefault(role, {"username": role, "password": staff_accounts.new_password()})
+        files.write_private(file, json.dumps(accounts, indent=2) + "\n")
         for role in ROLES:
-            user, _ = staff.ensure_account(role=role, **accounts[role])
-            staff.mark_as_demo(user)
+            user, _ = staff_accounts.ensure_account(role=role, **accounts[role])
+            staff_accounts.mark_as_demo(user)

@@ -3,8 +3,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from sessions_app import auditing, staff
-from sessions_app.domain.audit import Actor
+from sessions_app.access import account_audit, accounts
+from sessions_app.domain.audit.log import Actor
 
 BY = Actor("remove_demo_accounts", "system")
 
@@ -15,10 +15,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with transaction.atomic():
-                names = staff.remove_demo_accounts()
+                names = accounts.remove_demo_accounts()
                 for name in names:
-                    auditing.tell("account.delete", by=BY, subject=name)
-        except auditing.NotTold:
+                    account_audit.tell("account.delete", by=BY, subject=name)
+        except account_audit.NotTold:
             raise CommandError(
                 "The study's table does not answer; no account was removed. Try again."
             ) from None

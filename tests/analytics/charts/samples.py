@@ -7,7 +7,7 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
-from sessions_app.domain import keys
+from sessions_app.domain.store import keys
 
 Rows = list[dict[str, Any]]
 PLACES = tuple(keys.LOCATIONS.values())

@@ -235,7 +235,7 @@ def test_the_cache_forgets_what_was_used_longest_ago() -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_places_differ_in_mark_as_well_as_in_colour(theme: Any) -> None:
-    from analytics_app.charts.look import MARKS, PLACES
+    from analytics_app.charts.theme import MARKS, PLACES
 
     look = Look(theme)
     assert len(set(MARKS.values())) == len({look.place(key) for key in PLACES}) == 4

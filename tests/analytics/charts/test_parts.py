@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analytics_app.charts import parts, time
+from analytics_app.charts import encodings, time
 
 
 def series(*values: float) -> pd.Series:
@@ -12,27 +12,30 @@ def series(*values: float) -> pd.Series:
 
 @pytest.mark.parametrize(("value", "text"), [(12.34, "+12.3"), (-4.26, "−4.3"), (0, "0"), (-0.04, "0")])
 def test_signs_are_told(value: float, text: str) -> None:
-    assert parts.signed(value) == text
+    assert encodings.signed(value) == text
 
 
 def test_one_is_not_many() -> None:
-    assert (parts.plural(1, "session"), parts.plural(1200, "session")) == ("1 session", "1,200 sessions")
+    assert (encodings.plural(1, "session"), encodings.plural(1200, "session")) == (
+        "1 session",
+        "1,200 sessions",
+    )
 
 
 def test_a_value_lies_in_the_bin_that_it_opens_and_the_last_takes_the_end() -> None:
-    totals = parts.binned(series(0, 9.9, 10, 100), series(1, 1, 5, 2), parts.edges_of(0, 100, 10))
+    totals = encodings.binned(series(0, 9.9, 10, 100), series(1, 1, 5, 2), encodings.edges_of(0, 100, 10))
     assert totals == [2, 5, 0, 0, 0, 0, 0, 0, 0, 2]
 
 
 def test_binning_loses_nobody() -> None:
-    edges = parts.edges_of(0, 5, 0.1)
+    edges = encodings.edges_of(0, 5, 0.1)
     values = series(*[place / 10 for place in range(80)])
-    assert sum(parts.binned(values, series(*[1] * 80), edges)) == 80
-    assert parts.binned(series(0.3), series(1), edges).index(1) == 3
+    assert sum(encodings.binned(values, series(*[1] * 80), edges)) == 80
+    assert encodings.binned(series(0.3), series(1), edges).index(1) == 3
 
 
 def test_an_outline_begins_and_ends_at_zero() -> None:
-    told = parts.outline([2, 3], [0, 10, 20])
+    told = encodings.outline([2, 3], [0, 10, 20])
     assert list(told["x"]) == [0, 0, 10, 20]
     assert list(told["y"]) == [0, 2, 3, 0]
 
@@ -41,22 +44,22 @@ def test_an_outline_begins_and_ends_at_zero() -> None:
     ("span", "bins", "width"), [(100, 24, 5), (163, 24, 10), (4.6, 30, 0.2), (24, 24, 1)]
 )
 def test_bins_have_round_widths(span: float, bins: int, width: float) -> None:
-    assert parts.nice_width(span, bins) == pytest.approx(width)
+    assert encodings.nice_width(span, bins) == pytest.approx(width)
 
 
 def test_quantiles_count_every_value() -> None:
     values, counts = series(1, 2, 10), series(5, 4, 1)
-    assert parts.quantile(values, counts, 0.5) == 1
-    assert parts.quantile(values, counts, 0.9) == 2
-    assert parts.quantile(values, counts, 0.95) == 10
+    assert encodings.quantile(values, counts, 0.5) == 1
+    assert encodings.quantile(values, counts, 0.9) == 2
+    assert encodings.quantile(values, counts, 0.95) == 10
 
 
 def test_means_are_weighted() -> None:
-    assert parts.weighted(series(10, 20), series(3, 1)) == 12.5
+    assert encodings.weighted(series(10, 20), series(3, 1)) == 12.5
 
 
 def test_every_condition_has_a_row() -> None:
-    told = parts.all_conditions(pd.DataFrame({"condition": ["L4-I3-D"], "n": [2]}))
+    told = encodings.all_conditions(pd.DataFrame({"condition": ["L4-I3-D"], "n": [2]}))
     assert (len(told), told["n"].sum()) == (24, 2)
     assert told["condition"].iloc[-1] == "L4-I3-D"
 

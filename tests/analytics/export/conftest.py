@@ -9,9 +9,10 @@ import boto3
 import pytest
 from django.test import override_settings
 
-from sessions_app.domain import keys, models
-from sessions_app.domain import table as tables
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain import models
+from sessions_app.domain.store import keys
+from sessions_app.domain.store import table as tables
+from socratic_site.local.dynamodb_local import REGION, Engine
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from typing import Any
 
 from analytics_app.export import bundle
 from analytics_app.export.bundle import Built
-from analytics_app.export.choice import Choice
+from analytics_app.export.request import Choice
 from sessions_app import study
-from sessions_app.domain import keys
 from sessions_app.domain.models import Item, LocationVerification, Session, Student
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 
 SCHOOL = "Zinnia Ridge Academy"

@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from analytics_app.export import bundle, columns, levels, profiles
-from analytics_app.export.choice import Choice
+from analytics_app.export import bundle, columns, profiles, tables
 from analytics_app.export.columns import Made
-from analytics_app.export.reading import BadChoice, Chosen
+from analytics_app.export.read import BadChoice, Chosen
+from analytics_app.export.request import Choice
 from sessions_app import study
-from sessions_app.domain import keys
+from sessions_app.access.field_policy import DERIVED, RULES
 from sessions_app.domain.models import Item, Student, connection
-from sessions_app.field_policy import DERIVED, RULES
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 from tests.analytics.export import participants
 from tests.analytics.export.participants import built, manifest, profile, rows, took_part
@@ -261,9 +261,9 @@ def test_of_ten_participants_the_public_get_nothing(store: Any, tmp_path: Path) 
 
 
 def test_every_column_is_carried_by_a_profile_and_every_computed_one_has_a_rule() -> None:
-    made = {each.name for level in levels.DECLARED.values() for each in level if isinstance(each, Made)}
+    made = {each.name for level in tables.DECLARED.values() for each in level if isinstance(each, Made)}
     assert made | {profiles.GROUP_SIZE.name} == set(RULES[DERIVED])
-    assert [c.name for level in levels.LEVELS for c in levels.columns(level) if "full" not in c.exports] == []
+    assert [c.name for level in tables.LEVELS for c in tables.columns(level) if "full" not in c.exports] == []
 
 
 def test_a_column_that_the_dictionary_does_not_know_is_refused() -> None:

@@ -17,10 +17,10 @@ import duckdb
 import pytest
 from django.core.management import CommandError, call_command
 
-from analytics_app.export import reading
-from analytics_app.export.choice import Choice
+from analytics_app.export import read
+from analytics_app.export.request import Choice
 from sessions_app import study
-from sessions_app.domain import exports
+from sessions_app.domain import export_jobs
 from sessions_app.domain.models import AuditEntry
 from tests.analytics import cohort
 from tests.analytics.export import participants
@@ -149,9 +149,9 @@ def test_a_table_that_is_not_there_is_named(tmp_path: Path, settings: Any) -> No
 
 def test_a_table_that_falls_silent_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(*_: Any, **__: Any) -> Any:
-        raise reading.Overloaded("too much")
+        raise read.Overloaded("too much")
 
-    monkeypatch.setattr(reading, "whole", silent)
+    monkeypatch.setattr(read, "whole", silent)
     with pytest.raises(CommandError, match=r"does not answer \(Overloaded\); nothing was kept"):
         export(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -159,7 +159,7 @@ def test_a_table_that_falls_silent_is_said(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_departure_meanwhile_makes_it_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     future = study.now() + timedelta(days=1)
-    monkeypatch.setattr(exports, "departures", lambda: exports.Departures(None, future))
+    monkeypatch.setattr(export_jobs, "departures", lambda: export_jobs.Departures(None, future))
     with pytest.raises(CommandError, match="left the study meanwhile; nothing was kept"):
         export(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -169,8 +169,8 @@ def test_killed_it_leaves_no_file_and_the_next_one_cleans_up(tmp_path: Path, tab
     """SIGKILL in the middle of the making, in a process of its own."""
     program = (
         "import os, signal, django; django.setup(); "
-        "from analytics_app.export import writing; "
-        "writing.pack = lambda *a: os.kill(os.getpid(), signal.SIGKILL); "
+        "from analytics_app.export import write; "
+        "write.pack = lambda *a: os.kill(os.getpid(), signal.SIGKILL); "
         "from django.core.management import call_command; "
         f"call_command('export', '--quiet', '--out', {str(tmp_path)!r})"
     )

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from analytics_app.export import bundle, choice, jobs, writing
-from analytics_app.export.jobs import Exporter, Stopping
+from analytics_app.export import bundle, worker, write
+from analytics_app.export import request as export_request
+from analytics_app.export.worker import Exporter, Stopping
 from sessions_app import study
-from sessions_app.domain import erasure, exports, keys, withdrawal
-from sessions_app.domain.audit import Actor
+from sessions_app.domain import export_jobs
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry, ExportJob, InvalidField, Tombstone
+from sessions_app.domain.participants import erasure, withdrawal
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 from tests.analytics.export import participants
 from tests.analytics.export.participants import profile, took_part
@@ -53,7 +56,7 @@ def asked(by: Actor = RESEARCHER, **changes: Any) -> ExportJob:
         "by": by,
         "now": study.now(),
     }
-    return exports.ask(**{**told, **changes})
+    return export_jobs.ask(**{**told, **changes})
 
 
 def again(job: ExportJob) -> ExportJob:
@@ -72,7 +75,7 @@ def audited(job: ExportJob) -> list[tuple[str, str]]:
 
 
 def files() -> list[str]:
-    return sorted(each.name for each in choice.folder().glob("*"))
+    return sorted(each.name for each in export_request.folder().glob("*"))
 
 
 # --- asking
@@ -81,19 +84,19 @@ def files() -> list[str]:
 def test_what_is_asked_twice_is_stored_once(clock: list[datetime]) -> None:
     job = asked()
     assert asked(export_id=job.export_id).asked_at == job.asked_at
-    assert len(list(exports.jobs())) == 1
+    assert len(list(export_jobs.jobs())) == 1
     assert audited(job) == [("export.ask", "")]
 
 
 @pytest.mark.parametrize("role", ["facilitator", "irb", "none"])
 def test_no_other_role_can_ask(clock: list[datetime], role: str) -> None:
-    with pytest.raises(exports.NotAllowed):
+    with pytest.raises(export_jobs.NotAllowed):
         asked(Actor("somebody", role))
-    assert list(exports.jobs()) == []
+    assert list(export_jobs.jobs()) == []
 
 
 def test_everything_is_for_an_admin_with_a_reason(clock: list[datetime]) -> None:
-    with pytest.raises(exports.NotAllowed, match="Only an admin"):
+    with pytest.raises(export_jobs.NotAllowed, match="Only an admin"):
         asked(RESEARCHER, profile="full", reason="curious")
     with pytest.raises(InvalidField, match="reason"):
         asked(ADMIN, profile="full", reason=" ")
@@ -110,10 +113,10 @@ def test_a_worker_makes_the_file_and_the_job_tells_of_it(clock: list[datetime]) 
     assert work()
     done = again(job)
     assert (done.state, done.rows, done.excluded) == ("done", {"sessions": 1}, {})
-    path = choice.path_of(done)
+    path = export_request.path_of(done)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert choice.folder().stat().st_mode & 0o777 == 0o700
-    assert writing.sha256(path) == done.file.sha256
+    assert export_request.folder().stat().st_mode & 0o777 == 0o700
+    assert write.sha256(path) == done.file.sha256
     assert done.file.size == path.stat().st_size
     assert done.expires_at == NOW + timedelta(hours=72)
     assert audited(job) == [("export", "finished"), ("export.ask", "")]
@@ -123,41 +126,41 @@ def test_a_worker_makes_the_file_and_the_job_tells_of_it(clock: list[datetime]) 
 def test_of_two_workers_one_gets_the_job(clock: list[datetime]) -> None:
     job = asked()
     one, other = again(job), again(job)
-    assert [exports.claim(one, now=NOW), exports.claim(other, now=NOW)] == [True, False]
+    assert [export_jobs.claim(one, now=NOW), export_jobs.claim(other, now=NOW)] == [True, False]
     assert again(job).claim.token == one.claim.token
-    assert exports.due(exports.jobs(), now=NOW) == []
+    assert export_jobs.due(export_jobs.jobs(), now=NOW) == []
 
 
 def test_what_a_dead_worker_left_is_taken_up_again(clock: list[datetime]) -> None:
     job = asked()
     dead = again(job)
-    assert exports.claim(dead, now=NOW)
-    clock[0] = NOW + exports.SILENCE - timedelta(seconds=1)
+    assert export_jobs.claim(dead, now=NOW)
+    clock[0] = NOW + export_jobs.SILENCE - timedelta(seconds=1)
     assert not work()
-    clock[0] = NOW + exports.SILENCE
+    clock[0] = NOW + export_jobs.SILENCE
     assert work()
     assert (again(job).state, again(job).tries) == ("done", 2)
 
 
 def test_who_lost_the_claim_leaves_no_file(clock: list[datetime]) -> None:
     slow = again(asked())
-    exports.claim(slow, now=NOW)
-    clock[0] = NOW + exports.SILENCE
+    export_jobs.claim(slow, now=NOW)
+    clock[0] = NOW + export_jobs.SILENCE
     fast = again(slow)
-    exports.claim(fast, now=clock[0])
-    with pytest.raises(exports.LostClaim):
-        jobs.make(slow, lambda done, total: None)
+    export_jobs.claim(fast, now=clock[0])
+    with pytest.raises(export_jobs.LostClaim):
+        worker.make(slow, lambda done, total: None)
     assert files() == []
-    jobs.make(fast, lambda done, total: None)
-    assert files() == [choice.name_of(fast)]
+    worker.make(fast, lambda done, total: None)
+    assert files() == [export_request.name_of(fast)]
 
 
 def test_a_sign_of_life_renews_the_claim_and_moves_the_bar(clock: list[datetime]) -> None:
     job = again(asked())
-    exports.claim(job, now=NOW)
+    export_jobs.claim(job, now=NOW)
     clock[0] = NOW + timedelta(seconds=90)
     times = iter([0.0, 1.0, 10.0, 10.0])
-    tick = jobs.signs(job, stopping=threading.Event(), clock=lambda: next(times))
+    tick = worker.signs(job, stopping=threading.Event(), clock=lambda: next(times))
     tick(1, 40)
     assert again(job).sessions_done == 0  # too soon after the last
     tick(20, 40)
@@ -171,7 +174,7 @@ def test_a_worker_that_is_asked_to_end_gives_the_job_back(clock: list[datetime])
     assert Exporter(stopping).step()
     assert (again(job).state, again(job).tries, files()) == ("waiting", 0, [])
     with pytest.raises(Stopping):
-        jobs.signs(job, stopping=stopping, clock=lambda: 0.0)(0, 1)
+        worker.signs(job, stopping=stopping, clock=lambda: 0.0)(0, 1)
     assert work()
     assert again(job).state == "done"
 
@@ -184,7 +187,7 @@ def test_what_fails_in_an_unforeseen_way_is_tried_a_few_times(
 
     monkeypatch.setattr(bundle, "build", broken)
     job = asked()
-    for _ in range(exports.MOST_TRIES):
+    for _ in range(export_jobs.MOST_TRIES):
         with pytest.raises(RuntimeError):
             work()
     assert not work()
@@ -216,8 +219,8 @@ def test_a_public_export_of_too_few_fails_and_says_what_to_do(clock: list[dateti
 
 
 def hand_out(job: ExportJob, *, by: Actor, now: datetime) -> None:
-    exports.may_hand_out(job, by=by, now=now)
-    exports.note_handed_out(job, by=by, now=now)
+    export_jobs.may_hand_out(job, by=by, now=now)
+    export_jobs.note_handed_out(job, by=by, now=now)
 
 
 def done_job() -> ExportJob:
@@ -234,17 +237,17 @@ def test_every_download_is_told_before_it_begins(clock: list[datetime]) -> None:
 
 def test_only_the_owner_and_an_admin_may_have_it(clock: list[datetime]) -> None:
     job = done_job()
-    with pytest.raises(exports.NotAllowed):
+    with pytest.raises(export_jobs.NotAllowed):
         hand_out(job, by=Actor("naomi", "researcher"), now=clock[0])
     hand_out(job, by=ADMIN, now=clock[0])
-    with pytest.raises(exports.NotAllowed):  # the account is no researcher any more
+    with pytest.raises(export_jobs.NotAllowed):  # the account is no researcher any more
         hand_out(job, by=Actor("miriam", "facilitator"), now=clock[0])
 
 
 def test_after_its_time_it_is_neither_given_out_nor_kept(clock: list[datetime]) -> None:
     job = done_job()
     clock[0] += timedelta(hours=72)
-    with pytest.raises(exports.NoLonger, match="time to download"):
+    with pytest.raises(export_jobs.NoLonger, match="time to download"):
         hand_out(job, by=RESEARCHER, now=clock[0])
     work()
     assert (again(job).state, files()) == ("expired", [])
@@ -258,7 +261,7 @@ def test_an_export_that_may_hold_an_erased_student_is_to_be_destroyed(clock: lis
         student.student_id, by=ADMIN, reason="asked to", now=clock[0], wait=lambda _: None
     )
     assert any(job.file.name in line for line in tombstone.exports)
-    with pytest.raises(exports.NoLonger, match="Destroy every copy"):
+    with pytest.raises(export_jobs.NoLonger, match="Destroy every copy"):
         hand_out(job, by=RESEARCHER, now=clock[0])
     work()
     assert (again(job).state, files()) == ("destroyed", [])
@@ -273,11 +276,13 @@ def test_a_withdrawal_takes_back_what_was_exported_for_others(clock: list[dateti
     work()
     clock[0] += timedelta(hours=1)
     withdrawal.withdraw(student.student_id, keep=True, by=ADMIN, now=clock[0])
-    with pytest.raises(exports.NoLonger, match="left the study"):
+    with pytest.raises(export_jobs.NoLonger, match="left the study"):
         hand_out(coded, by=RESEARCHER, now=clock[0])
     work()
     assert (again(coded).state, again(full).state) == ("destroyed", "done")
-    assert files() == [choice.name_of(again(full))]  # the study itself may keep what the family let it keep
+    assert files() == [
+        export_request.name_of(again(full))
+    ]  # the study itself may keep what the family let it keep
     clock[0] += timedelta(seconds=1)
     hand_out(done_job(), by=RESEARCHER, now=clock[0])
 
@@ -285,21 +290,21 @@ def test_a_withdrawal_takes_back_what_was_exported_for_others(clock: list[dateti
 def test_a_withdrawal_while_it_is_made_makes_it_begin_anew(clock: list[datetime]) -> None:
     student = enrol(now=cohort.NOON)
     job = again(asked())
-    exports.claim(job, now=NOW)
+    export_jobs.claim(job, now=NOW)
     withdrawal.withdraw(student.student_id, keep=True, by=ADMIN, now=NOW)
-    with pytest.raises(exports.Outdated):
-        jobs.make(job, lambda done, total: None)
+    with pytest.raises(export_jobs.Outdated):
+        worker.make(job, lambda done, total: None)
     assert files() == []
 
 
 def test_an_erasure_while_it_is_made_makes_it_begin_anew(clock: list[datetime]) -> None:
     job = again(asked())
-    exports.claim(job, now=NOW)
+    export_jobs.claim(job, now=NOW)
     erasure.bury(cohort.new_id(), by=ADMIN, now=NOW)
-    with pytest.raises(exports.Outdated):
-        jobs.make(job, lambda done, total: None)
+    with pytest.raises(export_jobs.Outdated):
+        worker.make(job, lambda done, total: None)
     assert files() == []
-    exports.release(job, now=NOW, counts=False)
+    export_jobs.release(job, now=NOW, counts=False)
     clock[0] = NOW + timedelta(seconds=1)
     assert work()
     assert again(job).state == "done"

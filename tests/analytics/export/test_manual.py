@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from django.core.management import call_command
 
-from analytics_app.export import levels
+from analytics_app.export import tables
 from tests.analytics.record_pages import whole
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
@@ -52,5 +52,5 @@ def test_what_it_tells_for_pandas_works(unpacked: Path, monkeypatch: pytest.Monk
 
 
 def test_it_names_every_table_and_every_file(unpacked: Path) -> None:
-    assert [level for level in levels.LEVELS if f"`{level}`" not in MANUAL] == []
+    assert [level for level in tables.LEVELS if f"`{level}`" not in MANUAL] == []
     assert sorted(os.listdir(unpacked)) == ["codebook.csv", "csv", "csv_labels", "manifest.json", "parquet"]

@@ -17,12 +17,14 @@ import pytest
 from django.test import Client
 from pynamodb.exceptions import PutError
 
-from analytics_app.export import choice
-from analytics_app.export.jobs import Exporter
+from analytics_app.export import request as export_request
+from analytics_app.export.worker import Exporter
 from sessions_app import study
-from sessions_app.domain import erasure, exports, keys
-from sessions_app.domain.audit import Actor
+from sessions_app.domain import export_jobs
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry, ExportJob
+from sessions_app.domain.participants import erasure
+from sessions_app.domain.store import keys
 from tests.analytics import cohort
 from tests.analytics.export import participants
 from tests.analytics.export.participants import profile, took_part
@@ -68,7 +70,7 @@ def asked(client: Client, **changes: Any) -> Any:
 
 
 def jobs() -> list[ExportJob]:
-    return list(exports.jobs())
+    return list(export_jobs.jobs())
 
 
 def work() -> None:
@@ -156,14 +158,14 @@ def test_the_list_looks_again_only_while_something_is_being_made() -> None:
     client = signed_in("researcher")
     asked(client)
     job = jobs()[0]
-    assert exports.claim(job, now=NOW)
-    exports.seen(job, done=30, total=120, now=NOW)
+    assert export_jobs.claim(job, now=NOW)
+    export_jobs.seen(job, done=30, total=120, now=NOW)
     part = client.get("/exports/", headers=HTMX)
     assert "<html" not in part.content.decode()
     assert "HX-Request" in part["Vary"]
     assert 'hx-trigger="every 3s"' in part.content.decode()
     assert '<progress class="bar" value="30" max="120"' in part.content.decode()
-    exports.release(job, now=NOW, counts=False)
+    export_jobs.release(job, now=NOW, counts=False)
     work()
     assert "hx-trigger" not in client.get("/exports/", headers=HTMX).content.decode()
 
@@ -221,7 +223,7 @@ def test_no_byte_leaves_while_the_log_cannot_be_written(monkeypatch: pytest.Monk
     def away(*_: Any, **__: Any) -> None:
         raise PutError("the log is away")
 
-    monkeypatch.setattr(exports.audit, "record", away)
+    monkeypatch.setattr(export_jobs.audit, "record", away)
     client.raise_request_exception = False
     response = download(client, job)
     assert response.status_code >= 500
@@ -251,7 +253,7 @@ def test_after_an_erasure_it_is_to_be_destroyed(clock: list[datetime]) -> None:
 def test_a_file_that_is_not_here_is_said() -> None:
     client = signed_in("researcher")
     job = ready(client)
-    choice.path_of(job).unlink()
+    export_request.path_of(job).unlink()
     assert "not on this machine" in text(download(client, job))
 
 

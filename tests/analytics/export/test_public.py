@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from analytics_app.export import levels, profiles
+from analytics_app.export import profiles
+from analytics_app.export import tables as export_tables
 from analytics_app.export.profiles import NotPublishable
 from sessions_app.domain.models import Assessment, Item, PostSurvey, Session
 from tests.analytics import cohort
@@ -105,7 +106,7 @@ def test_each_participant_is_there_once_and_only_when_scored(public: Any) -> Non
 def test_the_public_get_one_table_without_ids_words_and_times(public: Any) -> None:
     files, people = public
     tables = {name for name in files if name.startswith("parquet/")}
-    assert tables == {f"parquet/{level}.parquet" for level in levels.PUBLIC}
+    assert tables == {f"parquet/{level}.parquet" for level in export_tables.PUBLIC}
     shown = b"".join(content for name, content in files.items() if name.startswith("csv"))
     assert not re.search(rb"20\d\d-\d\d-\d\d", shown + files["manifest.json"])
     words = [b"visual", b"auditory", b"civil_war", b"tablet", b"audio", b"The river"]
@@ -128,7 +129,7 @@ def test_the_public_rows_are_in_the_order_of_what_they_say(public: Any) -> None:
 
 
 def test_columns_are_public_by_opt_in() -> None:
-    every = {column.name for level in levels.LEVELS for column in profiles.columns_of(level, "public")}
+    every = {column.name for level in export_tables.LEVELS for column in profiles.columns_of(level, "public")}
     assert every - set(COLUMNS) == {"intervention_helpful_rating"}
 
 

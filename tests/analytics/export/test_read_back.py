@@ -15,10 +15,10 @@ import pandas as pd  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from analytics_app import stored
-from analytics_app.export import levels, redcap
-from sessions_app.domain import keys
+from analytics_app.export import codebook, tables
+from analytics_app.records import raw_items
 from sessions_app.domain.models import Item, connection
+from sessions_app.domain.store import keys
 from tests.analytics.export.participants import built, manifest, rows
 from tests.analytics.record_pages import whole
 
@@ -41,7 +41,7 @@ def plain_items(session_id: str) -> list[dict[str, Any]]:
         KeyConditionExpression="PK = :pk",
         ExpressionAttributeValues={":pk": {"S": keys.session(session_id)}},
     )
-    return [{name: stored.plain(value) for name, value in item.items()} for item in answer["Items"]]
+    return [{name: raw_items.plain(value) for name, value in item.items()} for item in answer["Items"]]
 
 
 def flatten(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def test_every_step_has_its_times_in_order(walked: Any) -> None:
 
 def test_csv_and_parquet_say_the_same_of_every_table(walked: Any) -> None:
     _, files, _ = walked
-    for level in levels.LEVELS:
+    for level in tables.LEVELS:
         table = pq.read_table(io.BytesIO(files[f"parquet/{level}.parquet"]))
         read = rows(files, level)
         assert len(read) == table.num_rows > 0
@@ -181,7 +181,7 @@ def test_csv_and_parquet_say_the_same_of_every_table(walked: Any) -> None:
 
 def test_every_field_has_a_label(walked: Any) -> None:
     _, files, _ = walked
-    for level in levels.LEVELS:
+    for level in tables.LEVELS:
         for field in pq.read_schema(io.BytesIO(files[f"parquet/{level}.parquet"])):
             assert field.metadata[b"label"], (level, field.name)
 
@@ -198,10 +198,10 @@ def test_labels_stand_in_place_of_values(walked: Any) -> None:
 def test_the_code_book_tells_every_column_in_redcaps_form(walked: Any) -> None:
     _, files, _ = walked
     book = list(csv.DictReader(io.StringIO(files["codebook.csv"].decode(), newline="")))
-    assert len(redcap.HEADER) == 18
-    assert list(book[0]) == list(redcap.HEADER)
+    assert len(codebook.HEADER) == 18
+    assert list(book[0]) == list(codebook.HEADER)
     told = {(each["Form Name"], each["Variable / Field Name"]) for each in book}
-    assert told == {(level, each.name) for level in levels.LEVELS for each in levels.columns(level)}
+    assert told == {(level, each.name) for level in tables.LEVELS for each in tables.columns(level)}
     by_name = {(each["Form Name"], each["Variable / Field Name"]): each for each in book}
     rating = by_name["surveys", "location_impact_rating"]
     assert (rating["Text Validation Min"], rating["Text Validation Max"]) == ("1", "5")
@@ -219,4 +219,4 @@ def test_the_manifest_tells_the_digest_and_size_of_every_file(walked: Any) -> No
         for name, content in files.items()
         if name != "manifest.json"
     }
-    assert len(told) == 1 + 3 * len(levels.LEVELS)
+    assert len(told) == 1 + 3 * len(tables.LEVELS)

@@ -18,7 +18,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from analytics_app.export import bundle, levels, writing
+from analytics_app.export import bundle, tables, write
 from analytics_app.export.columns import NUMBER, TEXT, TIME, WHOLE, YES_NO, Column
 from tests import hostile
 
@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 def written(folder: Path, rows: list[list[Any]], *, labels: bool = False) -> list[Path]:
-    with writing.Table(folder, "things", COLUMNS, labels=labels) as table:
+    with write.Table(folder, "things", COLUMNS, labels=labels) as table:
         for row in rows:
             table.add(row)
     return table.paths
@@ -56,14 +56,14 @@ def row(words: str | None, number: int = -3) -> list[Any]:
 
 @pytest.mark.parametrize("answer", [*hostile.FORMULAS, "-", "--help", "'=1", "''@x", "\r\n=1"])
 def test_no_cell_begins_like_a_formula_and_what_was_there_can_be_restored(answer: str) -> None:
-    cell = writing.harmless(answer)
+    cell = write.harmless(answer)
     assert not cell.startswith(SPICY)
-    assert writing.restored(cell) == answer
+    assert write.restored(cell) == answer
 
 
 def test_what_is_no_formula_is_left_alone() -> None:
     for answer in (*hostile.MARKUP, "' OR '1'='1'", "'quoted'", "", "a=b", "the river"):
-        assert writing.harmless(answer) == writing.restored(answer) == answer
+        assert write.harmless(answer) == write.restored(answer) == answer
 
 
 def test_numbers_are_never_touched(tmp_path: Path) -> None:
@@ -90,19 +90,19 @@ def hostile_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_every_answer_comes_back_out_of_the_csv_by_python(hostile_files: list[Path]) -> None:
     with hostile_files[1].open(encoding="utf-8", newline="") as file:
-        back = [writing.restored(each["words"]) for each in csv.DictReader(file)]
+        back = [write.restored(each["words"]) for each in csv.DictReader(file)]
     assert back == list(hostile.ANSWERS)
 
 
 def test_every_answer_comes_back_out_of_the_csv_by_pandas(hostile_files: list[Path]) -> None:
     frame = pd.read_csv(hostile_files[1], keep_default_na=False)
-    assert [writing.restored(words) for words in frame["words"]] == list(hostile.ANSWERS)
+    assert [write.restored(words) for words in frame["words"]] == list(hostile.ANSWERS)
     assert list(frame["number"]) == list(range(len(hostile.ANSWERS)))
 
 
 def test_every_answer_comes_back_out_of_the_csv_by_duckdb(hostile_files: list[Path]) -> None:
     found = duckdb.sql(f"SELECT words FROM '{hostile_files[1]}' ORDER BY number").fetchall()
-    assert [writing.restored(words) for (words,) in found] == list(hostile.ANSWERS)
+    assert [write.restored(words) for (words,) in found] == list(hostile.ANSWERS)
 
 
 def test_parquet_holds_every_answer_as_it_was(hostile_files: list[Path]) -> None:
@@ -136,8 +136,8 @@ def test_a_table_without_rows_has_its_columns_and_types(tmp_path: Path) -> None:
 def packed(folder: Path) -> bytes:
     written(folder, [row(str(at), at) for at in range(50)], labels=True)
     names = [f"{form}/things.{form.split('_')[0]}" for form in ("parquet", "csv", "csv_labels")]
-    writing.pack(folder / "x.zip", folder, names, lambda: None)
-    writing.add(folder / "x.zip", "note.txt", "hello")
+    write.pack(folder / "x.zip", folder, names, lambda: None)
+    write.add(folder / "x.zip", "note.txt", "hello")
     return (folder / "x.zip").read_bytes()
 
 
@@ -152,13 +152,13 @@ def test_the_zip_has_the_same_bytes_whenever_it_is_made(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Peaks of what Python holds, after five groups of rows and after fifty."""
-    monkeypatch.setattr(writing, "GROUP_ROWS", 300)
+    monkeypatch.setattr(write, "GROUP_ROWS", 300)
     peaks = []
     for number in (1_500, 15_000):
         folder = tmp_path / str(number)
         folder.mkdir()
         tracemalloc.start()
-        with writing.Table(folder, "things", COLUMNS, labels=True) as table:
+        with write.Table(folder, "things", COLUMNS, labels=True) as table:
             for at in range(number):
                 table.add([at, 0.5, at % 2 == 0, NOON, "a", f"answer {at} " * 5])
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -201,8 +201,8 @@ def test_a_folder_where_nothing_may_be_written_is_named(tmp_path: Path) -> None:
 
 def test_names_fit_every_program() -> None:
     """SPSS: at most 64 characters, a letter first. REDCap: lower case, digits and underscores."""
-    for level in levels.LEVELS:
-        names = [each.name for each in levels.columns(level)]
+    for level in tables.LEVELS:
+        names = [each.name for each in tables.columns(level)]
         assert len(set(names)) == len(names)
         for name in names:
             assert re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analytics_app.inference import ancova
-from sessions_app.domain import keys
+from sessions_app.domain.store import keys
 
 EFFECT = 10.0  # dynamic over static, at the place itself only
 

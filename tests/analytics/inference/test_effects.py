@@ -5,9 +5,9 @@ import math
 import pytest
 from scipy import stats
 
-from analytics_app.figures import Sums, merge
 from analytics_app.inference import effects
-from analytics_app.inference.values import Sample, sample
+from analytics_app.inference.results import Sample, sample
+from analytics_app.statistics.sums import Sums, merge
 
 # Student (1908), "The probable error of a mean", Biometrika 6: hours of sleep gained by ten patients with two
 # drugs; R ships them as `sleep`, and its manual's t tests give the figures below.

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analytics_app.inference.values import Interval, TooFew, p_text, sample
+from analytics_app.inference.results import Interval, TooFew, p_text, sample
 
 
 def test_missing_values_are_left_out_never_zero() -> None:

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from analytics_app.export.codes import Coder
-from analytics_app.lake import stores
-from analytics_app.lake.writing import Lake
+from analytics_app.export.pseudonyms import Coder
+from analytics_app.lake import storage
+from analytics_app.lake.write import Lake
 
 STREAM = "arn:aws:dynamodb:us-east-1:1:table/T/stream/2025-10-01T00:00:00.000"
 
@@ -42,10 +42,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> stores.Store:
-    return stores.of_url(url)
+def store(url: str) -> storage.Store:
+    return storage.of_url(url)
 
 
 @pytest.fixture
-def lake(store: stores.Store) -> Lake:
+def lake(store: storage.Store) -> Lake:
     return Lake(store, Coder(b"a key for tests", "coded"))

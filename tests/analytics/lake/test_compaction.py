@@ -13,16 +13,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from pynamodb.exceptions import QueryError
 
-from analytics_app.export.codes import Coder
-from analytics_app.export.writing import schema
-from analytics_app.lake import compaction, stores, tables
+from analytics_app.export.pseudonyms import Coder
+from analytics_app.export.write import schema
+from analytics_app.lake import compaction, storage, tables
 from analytics_app.lake.compaction import Gone, Outcome, Task
-from analytics_app.lake.stores import LakeAway, Store
-from analytics_app.lake.writing import Lake
-from sessions_app.domain import erasure, withdrawal
-from sessions_app.domain.audit import Actor
+from analytics_app.lake.storage import LakeAway, Store
+from analytics_app.lake.write import Lake
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import DirectoryEntry, Item, Tombstone
 from sessions_app.domain.models.session import Void
+from sessions_app.domain.participants import erasure, withdrawal
 from tests.analytics import cohort
 from tests.analytics.lake.conftest import STREAM
 from tests.domain import cast
@@ -78,7 +78,7 @@ def test_a_month_of_each_table_has_what_was_completed_in_it(lake: Lake, tmp_path
 
 @pytest.mark.parametrize("name", tables.NAMES)
 def test_a_file_has_the_columns_of_its_table_with_their_labels(name: str, tmp_path: Path) -> None:
-    store = stores.Folder(tmp_path / "lake")
+    store = storage.Folder(tmp_path / "lake")
     made = cohort.content(cohort.session())
     made.engagement_metrics.end_time = cohort.NOON
     append(Lake(store, CODER), records(*cohort.whole(), made))

@@ -13,11 +13,11 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
-from analytics_app.export.codes import Coder
+from analytics_app.export.pseudonyms import Coder
 from analytics_app.lake import tables
 from sessions_app.domain import models
-from sessions_app.domain import table as dynamodb_table
-from socratic_site.engine import REGION, Engine
+from sessions_app.domain.store import table as dynamodb_table
+from socratic_site.local.dynamodb_local import REGION, Engine
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "lake.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sql\n(.*?)```", MANUAL, re.DOTALL)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analytics_app.export.codes import Coder
+from analytics_app.export.pseudonyms import Coder
 from analytics_app.lake import records, tables
 from analytics_app.lake.records import Line, Poison
 from sessions_app.domain.models import Item

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from analytics_app.lake import stores
-from analytics_app.lake.stores import BadUrl, Bucket, Folder, LakeAway, Store, Taken
+from analytics_app.lake import storage
+from analytics_app.lake.storage import BadUrl, Bucket, Folder, LakeAway, Store, Taken
 
 
 def file(tmp_path: Path, text: str) -> Path:
@@ -59,11 +59,11 @@ def test_what_is_not_there_has_no_mark_and_cannot_be_read(store: Store) -> None:
 @pytest.mark.parametrize("url", ["", "ftp://somewhere/lake", "s3://", "s3:///prefix"])
 def test_what_is_neither_folder_nor_bucket_is_refused(url: str) -> None:
     with pytest.raises(BadUrl, match="LAKE_URL"):
-        stores.of_url(url)
+        storage.of_url(url)
 
 
 def test_a_bucket_may_be_used_without_a_prefix(bucket_url: str) -> None:
-    store = stores.of_url(bucket_url.removesuffix("/study"))
+    store = storage.of_url(bucket_url.removesuffix("/study"))
     store.put("a/x", b"one")
     assert store.names("a/") == ["a/x"]
 
@@ -111,7 +111,7 @@ def test_a_bucket_that_is_not_there_is_said(bucket_url: str) -> None:
 
 
 def test_a_bucket_without_rights_is_said(bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = stores.of_url(bucket_url)
+    store = storage.of_url(bucket_url)
     assert isinstance(store, Bucket)
 
     def refuse(**_: Any) -> None:

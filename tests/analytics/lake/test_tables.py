@@ -42,7 +42,7 @@ def test_names_are_unique_and_every_kind_has_a_type_in_glue(name: str) -> None:
 def test_what_lambda_imports_needs_neither_django_nor_data_frames() -> None:
     unwanted = ("django", "pandas", "pyarrow", "numpy", "pydantic", "scipy")
     program = (
-        "import sys; from analytics_app.lake import tables, writing; "
+        "import sys; from analytics_app.lake import tables, write; "
         "[tables.schema(name) for name in tables.NAMES]; "
         f"print([name for name in {unwanted!r} if name in sys.modules])"
     )

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from analytics_app import queries
-from analytics_app.lake import setting, stores, writing
-from analytics_app.lake.stores import LakeAway, Store
-from analytics_app.lake.writing import DEAD_LETTERS, Lake
+from analytics_app.lake import configuration, storage, write
+from analytics_app.lake.storage import LakeAway, Store
+from analytics_app.lake.write import DEAD_LETTERS, Lake
 from analytics_app.management.commands.run_worker import LakeWriter, Statistics
+from analytics_app.statistics import queries
 from tests.analytics import cohort
 from tests.analytics.lake.conftest import STREAM
 
@@ -97,9 +97,9 @@ def test_what_is_no_record_at_all_is_set_aside_too(lake: Lake, bad: dict[str, An
 def environment(url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("LAKE_URL", url)
     monkeypatch.setenv("EXPORT_KEY", "a key for tests")
-    writing.lake_of_environment.cache_clear()
+    write.lake_of_environment.cache_clear()
     yield
-    writing.lake_of_environment.cache_clear()
+    write.lake_of_environment.cache_clear()
 
 
 def event(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -114,9 +114,9 @@ def test_the_handler_writes_a_batch_and_writes_it_again_to_the_same_place(
     environment: None, store: Store
 ) -> None:
     told = event(batch())
-    assert writing.handler(told, None) == {"batchItemFailures": []}
+    assert write.handler(told, None) == {"batchItemFailures": []}
     once = contents(store)
-    assert writing.handler(told, None) == {"batchItemFailures": []}
+    assert write.handler(told, None) == {"batchItemFailures": []}
     assert contents(store) == once
     assert len(rows(store, "sessions/")) == 1
 
@@ -128,7 +128,7 @@ def test_the_handler_asks_for_the_whole_batch_again_while_the_lake_is_away(
         raise LakeAway("the lake at s3://b/x: AccessDenied")
 
     monkeypatch.setattr(type(store), "put", away)
-    assert writing.handler(event(batch(first=7)), None) == {
+    assert write.handler(event(batch(first=7)), None) == {
         "batchItemFailures": [{"itemIdentifier": "7".zfill(21)}]
     }
     assert "AccessDenied" in caplog.text
@@ -138,18 +138,18 @@ def test_batches_of_two_shards_never_share_an_object(environment: None, store: S
     one, other = event(batch()), event(batch())
     for record in other["Records"]:
         record["eventID"] = f"other-{record['eventID']}"
-    writing.handler(one, None)
-    writing.handler(other, None)
+    write.handler(one, None)
+    write.handler(other, None)
     assert len(rows(store, "sessions/")) == 2
 
 
 def test_the_handler_says_what_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAKE_URL", raising=False)
     monkeypatch.delenv("EXPORT_KEY", raising=False)
-    writing.lake_of_environment.cache_clear()
-    with pytest.raises(writing.NotSetUp, match="LAKE_URL and EXPORT_KEY"):
-        writing.handler(event(batch()), None)
-    assert writing.handler({"Records": []}, None) == {"batchItemFailures": []}
+    write.lake_of_environment.cache_clear()
+    with pytest.raises(write.NotSetUp, match="LAKE_URL and EXPORT_KEY"):
+        write.handler(event(batch()), None)
+    assert write.handler({"Records": []}, None) == {"batchItemFailures": []}
 
 
 # --- the local worker
@@ -166,7 +166,7 @@ def test_the_worker_brings_what_is_completed_into_the_lake(table: str, settings:
     items = cohort.whole()
     cohort.store(*items)
     call_command("run_worker", once=True)
-    store = stores.of_url(settings.LAKE_URL)
+    store = storage.of_url(settings.LAKE_URL)
     assert len(rows(store, "sessions/")) == 1
     assert len(rows(store, "questions/")) == 3
 
@@ -178,7 +178,7 @@ def test_a_lake_that_is_away_holds_up_neither_statistics_nor_seals_and_loses_not
     (tmp_path / "lake").write_text("a file where the lake should be")
     items = cohort.whole()
     cohort.store(*items)
-    writer, statistics = LakeWriter(setting.lake()), Statistics()
+    writer, statistics = LakeWriter(configuration.lake()), Statistics()
     with caplog.at_level(logging.ERROR):
         for _ in range(2):
             with pytest.raises(LakeAway):

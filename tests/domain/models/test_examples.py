@@ -145,7 +145,7 @@ def test_timestamps_of_other_writers_are_read(table: str, raw: Any, written: str
 
 
 def test_a_session_written_by_another_client_is_a_run_that_is_closed(table: str, raw: Any) -> None:
-    from sessions_app.domain.run import Run
+    from sessions_app.domain.session.record import Run
 
     for name in NAMES:
         raw.put_item(Item=example(name))

@@ -14,8 +14,9 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from pynamodb.attributes import AttributeContainer
 
-from sessions_app.domain.models import Assessment, InvalidField, Item, Session, reading
-from sessions_app.domain.models.base import Map, is_empty
+from sessions_app.domain.models import Assessment, InvalidField, Item, Session
+from sessions_app.domain.store import lenient_reading
+from sessions_app.domain.store.items import Map, is_empty
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -108,7 +109,7 @@ def at(item: Any, path: str) -> Any:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.json")))
 def test_an_item_in_its_own_form_is_read_in_one_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "read_leniently", None)
+    monkeypatch.setattr(lenient_reading, "read_leniently", None)
     stored = {key: value for key, value in whole(name).items() if value != {"NULL": True}}
     item = Item.from_raw_data(stored)
     assert (item.faults, item.adjustments, item.unreadable_reason) == ((), (), "")

@@ -10,7 +10,7 @@ from pynamodb.exceptions import TransactWriteError
 
 from sessions_app.domain import models
 from sessions_app.domain.models import InvalidField, School
-from sessions_app.domain.models.transaction import Busy, Refused, Transaction
+from sessions_app.domain.store.transactions import Busy, Refused, Transaction
 from tests.faulty_store import cancelled, failure, reply
 
 from ..cast import at_once

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sessions_app.domain import content
+from sessions_app.domain.content import package as content_package
 from sessions_app.domain.tutor import (
     Concept,
     Criterion,
@@ -14,7 +14,7 @@ from sessions_app.domain.tutor import (
     RatingRequest,
 )
 
-LESSON = content.load(Path("content/tredegar-iron-works-v1")).lesson_text
+LESSON = content_package.load(Path("content/tredegar-iron-works-v1")).lesson_text
 STATIC = "What surprised you in this part of the story, and why?"
 
 CONCEPTS = (

@@ -8,7 +8,7 @@ import pytest
 
 from sessions_app.domain.tutor import DEFAULT_PRICES, Criterion, GradeRequest, TutorFailed
 from sessions_app.domain.tutor.anthropic import RATINGS, AnthropicTutor, cost_usd, point_steps
-from sessions_app.domain.tutor.values import score_names
+from sessions_app.domain.tutor.protocol import score_names
 from tests.domain.tutor.samples import (
     FIRST,
     HOSTILE,

@@ -8,15 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sessions_app.domain.tutor import (
-    AskedQuestion,
-    Draft,
-    QuestionRequest,
-    Tutor,
-    TutorFailed,
-    ask_question,
-    asking,
-)
+from sessions_app.domain.tutor import AskedQuestion, Draft, QuestionRequest, Tutor, TutorFailed, ask_question
+from sessions_app.domain.tutor import ask as tutor_ask
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
 from sessions_app.domain.tutor.gate import faults
 from sessions_app.domain.tutor.scripted import ScriptedTutor
@@ -104,7 +97,7 @@ def test_a_tutor_that_returns_something_else_is_a_failed_one() -> None:
 
 
 def test_a_draft_that_breaks_the_gate_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "faults", lambda text, request: 1 / 0)
+    monkeypatch.setattr(tutor_ask, "faults", lambda text, request: 1 / 0)
     assert ask(Stub(GOOD, GOOD)).rejected == ("gate:gate_error", "gate:gate_error")
 
 
@@ -157,17 +150,17 @@ def test_a_long_wait_is_spared_the_student() -> None:
 def test_when_too_many_calls_hang_students_get_static_questions_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asking, "_places", threading.BoundedSemaphore(1))
-    with asking._places:
+    monkeypatch.setattr(tutor_ask, "_places", threading.BoundedSemaphore(1))
+    with tutor_ask._places:
         assert ask(Stub(GOOD)).rejected == ("overloaded",)
     assert ask(Stub(GOOD)).text == GOOD
 
 
 def test_a_place_is_given_back_after_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(tutor_ask, "_places", threading.BoundedSemaphore(1))
     for outcome in (GOOD, ValueError(), GOOD):
         ask(Stub(outcome, GOOD))
-    assert asking._places.acquire(timeout=5)
+    assert tutor_ask._places.acquire(timeout=5)
 
 
 def test_an_offline_tutor_is_marked_as_one() -> None:

@@ -3,7 +3,7 @@ import pytest
 from sessions_app.domain.tutor import suitability
 from sessions_app.domain.tutor.gate import ADVICE, advice, faults, reading_grade, syllables
 from sessions_app.domain.tutor.prompts import QUESTION_SYSTEM
-from sessions_app.domain.tutor.values import Exchange
+from sessions_app.domain.tutor.protocol import Exchange
 from tests.domain.tutor.samples import FIRST, HOSTILE, after_answers, question_request
 
 GOOD = [

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import keys, spending
 from sessions_app.domain.models import TutorHealth
-from sessions_app.domain.tutor import Draft, Payer, QuestionRequest, TutorFailed
-from sessions_app.domain.tutor.breaker import FAILURES, OUTAGES, REST_SECONDS, WINDOW_SECONDS, Breaker
-from sessions_app.domain.tutor.guarded import GuardedTutor
+from sessions_app.domain.store import keys
+from sessions_app.domain.tutor import Draft, Payer, QuestionRequest, TutorFailed, budget
+from sessions_app.domain.tutor.circuit_breaker import FAILURES, OUTAGES, REST_SECONDS, WINDOW_SECONDS, Breaker
+from sessions_app.domain.tutor.metered import GuardedTutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 
 from ..cast import at_once, spent_usd
@@ -56,7 +56,7 @@ class Model(ScriptedTutor):
 
 @dataclass
 class Guarded:
-    caps: spending.Caps = field(default_factory=spending.Caps)
+    caps: budget.Caps = field(default_factory=budget.Caps)
     at_most: float = 0.03
     clock: Clock = field(default_factory=Clock)
     model: Model = field(default_factory=Model)
@@ -65,8 +65,8 @@ class Guarded:
         self.tutor = GuardedTutor(
             self.model,
             breaker=Breaker(clock=self.clock),
-            purse=spending.Purse(self.caps, self.clock.moment),
-            health=spending.ToldHealth(self.clock.moment),
+            purse=budget.Purse(self.caps, self.clock.moment),
+            health=budget.ToldHealth(self.clock.moment),
             question_at_most=self.at_most,
             judgement_at_most=self.at_most,
         )
@@ -158,7 +158,7 @@ def test_staff_are_told_since_when_and_why_until_it_answers(guarded: Guarded) ->
         guarded.ask()
     guarded.clock.seconds += REST_SECONDS
     guarded.ask()
-    told = spending.health(guarded.clock.moment())
+    told = budget.health(guarded.clock.moment())
     assert told is not None
     assert (told.since, told.reason) == (NOON, "billing")
     assert told.last_failure_at == NOON + timedelta(seconds=REST_SECONDS)
@@ -166,7 +166,7 @@ def test_staff_are_told_since_when_and_why_until_it_answers(guarded: Guarded) ->
     guarded.clock.seconds += REST_SECONDS
     guarded.up()
     guarded.ask()
-    assert spending.health(guarded.clock.moment()) is None
+    assert budget.health(guarded.clock.moment()) is None
     assert list(TutorHealth.query(keys.TUTOR)) == []
 
 
@@ -174,7 +174,7 @@ def test_what_was_told_long_ago_is_not_shown_as_news(guarded: Guarded) -> None:
     guarded.down()
     for _ in range(FAILURES):
         guarded.ask()
-    assert spending.health(NOON + spending.FRESH) is None
+    assert budget.health(NOON + budget.FRESH) is None
 
 
 # --- the caps
@@ -182,16 +182,16 @@ def test_what_was_told_long_ago_is_not_shown_as_news(guarded: Guarded) -> None:
 
 @pytest.mark.parametrize("scope", ["student", "session", "day"])
 def test_at_a_cap_no_call_is_made(table: str, scope: str) -> None:
-    guarded = Guarded(spending.Caps(**{scope: 0.05}))
+    guarded = Guarded(budget.Caps(**{scope: 0.05}))
     assert [guarded.ask() for _ in range(4)] == ["asked"] * 3 + [f"spend_cap_{scope}"]
     assert guarded.model.calls == 3, "two cents are left, and the next call may cost three"
 
 
 def test_caps_are_of_one_student_one_session_one_day(table: str) -> None:
-    guarded = Guarded(spending.Caps(session=0.03))
+    guarded = Guarded(budget.Caps(session=0.03))
     assert [guarded.ask(), guarded.ask()] == ["asked", "spend_cap_session"]
     assert guarded.ask(Payer("student-1", "session-2")) == "asked"
-    guarded = Guarded(spending.Caps(day=0.03))
+    guarded = Guarded(budget.Caps(day=0.03))
     assert [guarded.ask(), guarded.ask()] == ["asked", "spend_cap_day"]
     guarded.clock.seconds += 7 * 3600  # past midnight in UTC
     assert guarded.ask() == "asked"
@@ -204,14 +204,14 @@ def test_zero_sets_no_cap_and_keeps_no_count(table: str, everything: Callable[[]
 
 
 def test_of_twenty_calls_at_once_no_more_are_made_than_the_cap_allows(table: str) -> None:
-    guarded = Guarded(spending.Caps(day=0.10), at_most=PRICE)
+    guarded = Guarded(budget.Caps(day=0.10), at_most=PRICE)
     ended = at_once(20, lambda n: guarded.ask(Payer(f"student-{n}", f"session-{n}")))
     assert sorted(ended) == ["asked"] * 10 + ["spend_cap_day"] * 10
     assert spent_usd("day", "2026-03-03") == 0.10
 
 
 def test_what_is_counted_is_what_it_cost_and_a_refused_call_costs_nothing(table: str) -> None:
-    guarded = Guarded(spending.Caps(student=1, session=1, day=0.04))
+    guarded = Guarded(budget.Caps(student=1, session=1, day=0.04))
     guarded.ask()
     guarded.down()
     guarded.ask()
@@ -223,14 +223,14 @@ def test_what_is_counted_is_what_it_cost_and_a_refused_call_costs_nothing(table:
 
 
 def test_a_call_that_was_left_behind_counts_with_all_that_it_may_cost(table: str) -> None:
-    guarded = Guarded(spending.Caps(day=1))
+    guarded = Guarded(budget.Caps(day=1))
     guarded.down("timeout")
     guarded.ask()
     assert spent_usd("day", "2026-03-03") == 0.03
 
 
 def test_counters_tell_of_nobody_by_name(table: str, everything: Callable[[], list[Any]]) -> None:
-    Guarded(spending.Caps(student=1, session=1, day=1)).ask()
+    Guarded(budget.Caps(student=1, session=1, day=1)).ask()
     kept = repr(everything())
     assert "student-1" not in kept
     assert "session-1" not in kept

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessions_app.domain.tutor.gate import faults
+from sessions_app.domain.tutor.protocol import Concept, Exchange, score_names
 from sessions_app.domain.tutor.scripted import ScriptedTutor, earned, picked_word, question
-from sessions_app.domain.tutor.values import Concept, Exchange, score_names
-from sessions_app.domain.tutor.words import RUDE, stem, stems
+from sessions_app.domain.tutor.text import RUDE, stem, stems
 from tests.domain.tutor.samples import (
     FIRST,
     FRAMINGS,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from sessions_app.domain import content
+from sessions_app.domain.content import package as content_package
 from sessions_app.domain.tutor import suitability
 from sessions_app.domain.tutor.gate import faults
+from sessions_app.domain.tutor.protocol import Concept, Exchange, QuestionRequest
 from sessions_app.domain.tutor.scripted import question
-from sessions_app.domain.tutor.values import Concept, Exchange, QuestionRequest
 
-PACKAGE = content.load(Path("content/tredegar-iron-works-v1"))
+PACKAGE = content_package.load(Path("content/tredegar-iron-works-v1"))
 LISTS: dict[str, Any] = tomllib.loads((Path(__file__).parent / "questions.toml").read_text(encoding="utf-8"))
 LOCATIONS = ("on-site", "home")
 """The rules know the location by its name alone."""
@@ -117,7 +117,7 @@ def test_each_kind_has_a_rule_that_refuses_most_of_it_alone(kind: str, rule: str
 
 
 @pytest.mark.parametrize("segment", PACKAGE.segments, ids=lambda s: f"segment-{s.segment_id}")
-def test_the_static_questions_pass(segment: content.Segment) -> None:
+def test_the_static_questions_pass(segment: content_package.Segment) -> None:
     for number, text in enumerate(segment.static_questions, start=1):
         asked = request(segment.segment_id, number)
         assert [name for name, broken in suitability.RULES.items() if broken(text, asked)] == []

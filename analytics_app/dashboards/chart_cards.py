@@ -1,0 +1,122 @@
+"""A chart on a page: its words, its numbers and the version of its data; and the data kept by version.
+
+A version is a digest of the rows themselves, so a picture with the right version is right for ever, and
+pages hand their charts' rows over without a second reading of the statistics.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+from .. import charts
+from ..charts.sources import Rows
+from ..charts.theme import NARROW, WIDE
+
+MOST_KEPT = 256
+MOST_SHOWN = 150  # rows of the table beside a chart; all are in the CSV
+WIDTHS: Final = {"wide": WIDE, "narrow": NARROW}
+SIZES: Final = {
+    "gain_by_condition": (677, 762),
+    "condition_cells": (707, 288),
+    "score_distribution": (700, 366),
+    "before_after": (526, 537),
+    "student_sessions": (704, 367),
+    "participant_flow": (651, 376),
+    "allocation_balance": (698, 262),
+    "sessions_over_time": (696, 336),
+    "gain_over_time": (697, 304),
+    "question_quality": (646, 238),
+    "ai_latency": (697, 296),
+    "ai_cost": (688, 284),
+}
+"""Pixels at the wide size, to within a few: room for the picture until it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a page needs to show a chart. `query` is that of the picture's address, with the version."""
+
+    name: str
+    title: str
+    alt: str
+    version: str
+    query: str
+    table: charts.Table
+    meanings: tuple[tuple[str, str], ...]
+    empty: bool
+    why_empty: str
+    width: int
+    height: int
+    rows_left_out: int
+
+
+def figure(name: str, rows: Rows, query: str) -> Figure:
+    """`query` is what the rows were chosen by, as it stands in an address."""
+    kind = charts.KINDS[name]
+    version = keep(name, rows)
+    whole = charts.table(name, rows)
+    joint = "&" if query else ""
+    return Figure(
+        name=name,
+        title=kind.title,
+        alt=charts.alt_text(name, rows),
+        version=version,
+        query=f"{query}{joint}v={version}",
+        table=charts.Table(whole.columns, whole.rows[:MOST_SHOWN]),
+        meanings=tuple(kind.columns.items()),
+        empty=kind.is_empty(charts.registry.prepare(name, rows)),
+        why_empty=kind.empty,
+        width=SIZES[name][0],
+        height=SIZES[name][1],
+        rows_left_out=max(len(whole.rows) - MOST_SHOWN, 0),
+    )
+
+
+def version_of(rows: Rows) -> str:
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:20]
+
+
+# --- rows of pages that were shown lately
+
+_kept: OrderedDict[tuple[str, str], Rows] = OrderedDict()
+_lock = Lock()
+
+
+def keep(name: str, rows: Rows) -> str:
+    """The version under which the rows are kept."""
+    version = version_of(rows)
+    with _lock:
+        _kept[name, version] = rows
+        _kept.move_to_end((name, version))
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return version
+
+
+def kept(name: str, version: str) -> Rows | None:
+    with _lock:
+        return _kept.get((name, version))
+
+
+def forget() -> None:
+    """For tests."""
+    with _lock:
+        _kept.clear()
+
+
+# --- pictures
+
+
+def drawn(name: str, rows: Rows, *, version: str, form: str, theme: Any, size: str) -> tuple[bytes, str]:
+    """The file and its media type."""
+    if form == "csv":
+        return charts.csv(name, rows).encode(), "text/csv; charset=utf-8"
+    look = charts.Look(theme=theme, width=WIDTHS[size])
+    shape: Any = form
+    picture = charts.render(name, rows, version=version, form=shape, look=look)
+    return picture.content, picture.media_type

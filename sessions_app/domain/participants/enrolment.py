@@ -1,0 +1,231 @@
+"""A student enters the study: profile, code, and consent to exact form texts, each affirmed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..audit import log as audit_log
+from ..audit.log import Actor
+from ..consent import form_texts
+from ..content.package import ConsentForm
+from ..models import ConsentEvent, DirectoryEntry, FormRecord, InvalidField, School, Student, Tombstone
+from ..session.record import ConsentNotInForce
+from ..store import keys
+from ..store.transactions import Refused, Transaction
+
+ADULT_AGE = 18
+TEEN_AGE = 14
+CODE_TRIES = 20
+
+FIRST_WORDS = (
+    "amber", "blue", "brave", "bright", "calm", "clear", "copper", "early", "gentle", "golden", "green",
+    "happy", "iron", "kind", "lively", "lucky", "maple", "merry", "misty", "quick", "quiet", "red", "river",
+    "silver", "spring", "steady", "stone", "sunny", "swift", "warm", "wide", "winter",
+)  # fmt: skip
+SECOND_WORDS = (
+    "apple", "arch", "bell", "bird", "boat", "bridge", "brook", "cedar", "cloud", "crane", "elm", "field",
+    "finch", "forge", "fox", "garden", "harbor", "hawk", "hill", "island", "lake", "lamp", "meadow", "mill",
+    "oak", "otter", "path", "pine", "robin", "rock", "sail", "wheel",
+)  # fmt: skip
+
+
+class AgeOutsideStudy(ValueError):
+    """The student is younger or older than this study takes."""
+
+
+class Erased(Exception):
+    """An old form was sent again for a student whose data were erased; nothing was stored."""
+
+
+class FormChanged(ValueError):
+    """The text that was on screen is not the one in force any more: show it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What a person said to a form that was in front of them. `sha256` is of the text that was shown."""
+
+    kind: str
+    sha256: str
+    relation: str
+    method: str
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """The ages that the study takes."""
+
+    least: int
+    most: int
+
+    def check(self, age: int) -> None:
+        if not self.least <= age <= self.most:
+            raise AgeOutsideStudy(f"This study takes students from {self.least} to {self.most} years old.")
+
+
+def forms_needed(age: int) -> tuple[str, ...]:
+    """The kinds of form a student of this age needs: adults consent alone, children assent in plain words."""
+    if age >= ADULT_AGE:
+        return ("adult_consent",)
+    return ("parental_permission", "assent" if age >= TEEN_AGE else "child_assent")
+
+
+def new_code(source: random.Random) -> str:
+    """A code that can be read aloud, such as `river-oak-7`."""
+    return f"{source.choice(FIRST_WORDS)}-{source.choice(SECOND_WORDS)}-{source.randint(1, 99)}"
+
+
+def enrol(
+    *,
+    student_id: str,
+    demographics: dict[str, Any],
+    learning_profile: dict[str, Any],
+    agreements: Iterable[Agreement],
+    data_sharing: bool,
+    forms: Iterable[ConsentForm],
+    ages: Ages,
+    source: random.Random,
+    by: Actor,
+    now: datetime,
+    simulated: bool = False,
+) -> Student:
+    """Store profile, directory entry, school and one consent event for each form, in one transaction.
+
+    Enrolled again with the same `student_id` it gives back the student who exists.
+    Raises AgeOutsideStudy, FormChanged, Erased, InvalidField, ConsentNotInForce when a form is missing or
+    refused.
+    """
+    student = Student.new(
+        student_id=student_id,
+        demographics=demographics,
+        learning_profile=learning_profile,
+        metadata={
+            "created_at": now,
+            "updated_at": now,
+            "total_sessions": 0,
+            "conditions_completed": [],
+            "created_by": by.name,
+            "simulated": simulated or None,
+        },
+    )
+    age = demographics.get("age")
+    if isinstance(age, bool) or not isinstance(age, int):
+        raise InvalidField("demographics.age", f"must be a number, not {age!r}")
+    ages.check(age)
+    forms = list(forms)
+    events = agreed(
+        forms_needed(age),
+        action="granted",
+        student_id=student_id,
+        agreements=agreements,
+        forms=forms,
+        data_sharing=data_sharing,
+        by=by,
+        now=now,
+    )
+    student.consent_data = _consent_data(events, data_sharing, now)
+    student.serialize()  # faults are named before the directory and the school are made from it
+    form_texts.keep((form for form in forms if form.kind in forms_needed(age)), now=now)
+    for _ in range(CODE_TRIES):
+        student.student_code = new_code(source)
+        try:
+            _enrolling(student, events, by).commit()
+        except Refused as refused:
+            if "erased" in refused.names:
+                raise Erased("This student's data were erased at the family's wish.") from None
+            if "profile" in refused.names:
+                return Student.by_id(student_id)
+            continue  # the code is taken: draw another
+        return student
+    raise Refused(frozenset({"directory"}))
+
+
+def agreed(
+    kinds: Iterable[str],
+    *,
+    action: str,
+    student_id: str,
+    agreements: Iterable[Agreement],
+    forms: Iterable[ConsentForm],
+    data_sharing: bool | None,
+    by: Actor,
+    now: datetime,
+    change: int = 1,
+) -> list[ConsentEvent]:
+    """One event for each of these kinds of form, if every one was agreed to as it stands in `forms`.
+
+    `change` numbers the change of consent, so that the events of two in one second have two ids.
+    Raises ConsentNotInForce for a form without a yes, FormChanged for a yes to another text.
+    """
+    given = {agreement.kind: agreement for agreement in agreements}
+    current = {str(form.kind): form for form in forms}
+    events = []
+    for kind in kinds:
+        agreement, form = given.get(kind), current[kind]
+        if agreement is None or not agreement.agrees:
+            raise ConsentNotInForce(f"{kind} was not given; nothing was stored")
+        if agreement.sha256 != form.sha256:
+            raise FormChanged("The form has changed since it was shown. Please read it again.")
+        events.append(
+            ConsentEvent.new(
+                student_id=student_id,
+                event_id=kind if change == 1 else f"{kind}-{change}",
+                at=now,
+                kind=kind,
+                action=action,
+                form_id=form.form_id,
+                form_version=form.version,
+                form_sha256=form.sha256,
+                relation=agreement.relation,
+                method=agreement.method,
+                affirmed=True,
+                data_sharing=data_sharing,
+                attested_by=by.name,
+            )
+        )
+    return events
+
+
+def _consent_data(events: list[ConsentEvent], data_sharing: bool, now: datetime) -> dict[str, Any]:
+    """The state that the events lead to. An adult's own consent stands where the assent would.
+
+    No review yet is one that is awaited.
+    """
+    records = {event.kind: FormRecord.of(event) for event in events}
+    return {
+        "parent_consent": "parental_permission" in records,
+        "student_assent": True,
+        "irb_consent_date": now,
+        "data_sharing_consent": data_sharing,
+        "state": "complete",
+        "permission": records.get("parental_permission"),
+        "assent": next(record for kind, record in records.items() if kind != "parental_permission"),
+        "version": 1,
+    }
+
+
+def _enrolling(student: Student, events: list[ConsentEvent], by: Actor) -> Transaction:
+    transaction = Transaction()
+    audit_log.note(
+        transaction,
+        "student.enrol",
+        by=by,
+        events=events,
+        now=student.metadata.created_at,
+        student_id=student.student_id,
+        new={event.kind: f"{event.action}, version {event.form_version}" for event in events},
+    )
+    transaction.check("erased", Tombstone, keys.TOMBSTONES, student.student_id, Tombstone.PK.does_not_exist())
+    transaction.create("profile", student)
+    transaction.create("directory", DirectoryEntry.of(student))
+    for event in events:
+        transaction.create(event.kind, event)
+    school = School.named(student.demographics.school)
+    # An upsert makes the item where it is missing, so it has to say its type as well.
+    transaction.upsert("school", school, [School.name.set(school.name), School.entity_type.set(School)])
+    return transaction

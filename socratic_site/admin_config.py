@@ -1,5 +1,0 @@
-from django.contrib.admin.apps import AdminConfig
-
-
-class StaffAdminConfig(AdminConfig):
-    default_site = "socratic_site.admin_site.StaffAdmin"
