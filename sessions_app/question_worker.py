@@ -1,6 +1,6 @@
 """Dynamic questions are made beside the requests: a page that waits for one holds no thread of the server.
 
-Each question has a daemon thread of this process, as many at once as `MOST_AT_ONCE`. Threads, and no pool: a
+Each question has a daemon thread of this process, as many at once as `MAX_AT_ONCE`. Threads, and no pool: a
 pool is joined at exit, and nobody needs to wait for a question that another process can take over.
 """
 
@@ -22,11 +22,11 @@ from .domain.session import dialogue, question_lease
 from .domain.session.record import ConsentNotInForce, OutOfStep, Run, SessionClosed
 from .domain.store.transactions import Busy
 
-MOST_AT_ONCE = 100
+MAX_AT_ONCE = 100
 HOST = socket.gethostname()[:100]
 
 log = logging.getLogger("making")
-_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+_places = threading.BoundedSemaphore(MAX_AT_ONCE)
 Question = tuple[str, int, int]
 """The session, the segment and the number."""
 _hands: Counter[Question] = Counter()

@@ -23,7 +23,7 @@ from whitenoise.responders import StaticFile
 
 PAGES: Final = ("text/html", "application/json", "image/svg+xml")
 FILES: Final = frozenset({".css", ".js", ".svg"})
-LEAST: Final = 512  # bytes of a file below which nothing is won
+MIN_BYTES: Final = 512  # bytes of a file below which nothing is won
 OWN: Final = frozenset({"Content-Length", "ETag"})
 
 
@@ -51,7 +51,7 @@ class CompressedFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 def kept(path: str, changed: int) -> str | None:
     """The compressed copy, named by what it holds; None where that wins nothing or cannot be kept."""
     content = Path(path).read_bytes()
-    if len(content) < LEAST:
+    if len(content) < MIN_BYTES:
         return None
     copy: Path = settings.VAR_DIR / "compressed" / f"{hashlib.sha256(content).hexdigest()}.gz"
     try:

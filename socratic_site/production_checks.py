@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from socratic_site.local.files import SEAL_KEY_VARIABLES
 
-LEAST_KEY_LENGTH, LEAST_KEY_VARIETY = 50, 16
+MIN_KEY_LENGTH, MIN_DISTINCT_CHARACTERS = 50, 16
 PLACEHOLDERS = ("django-insecure", "changeme", "change-me", "example", "secret", "placeholder", "development")
 MAKE_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(60))"'
 
@@ -16,8 +16,8 @@ MAKE_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(60))"'
 def fault_of_key(key: str) -> str | None:
     if not key:
         return "SECRET_KEY is missing"
-    if len(key) < LEAST_KEY_LENGTH or len(set(key)) < LEAST_KEY_VARIETY:
-        return f"SECRET_KEY is too short or too plain: it needs {LEAST_KEY_LENGTH} random characters"
+    if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_DISTINCT_CHARACTERS:
+        return f"SECRET_KEY is too short or too plain: it needs {MIN_KEY_LENGTH} random characters"
     if any(word in key.lower() for word in PLACEHOLDERS):
         return "SECRET_KEY is a placeholder"
     return None

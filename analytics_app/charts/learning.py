@@ -11,7 +11,7 @@ from .theme import ARM_ORDER, Look
 
 GAIN = "Mean gain, percentage points"
 SMALL = 5  # a cell with fewer sessions is outlined
-MOST_PAIRS = 300  # with more distinct pairs of scores they are gathered on a grid of GRID points
+MAX_PAIRS = 300  # with more distinct pairs of scores they are gathered on a grid of GRID points
 GRID = 5
 MOMENTS = {"baseline": "before (baseline)", "final": "after (final)"}
 
@@ -199,7 +199,7 @@ def _pairs(data: pd.DataFrame) -> pd.DataFrame:
     """Pairs of scores with how often they occur, not more than can be told apart."""
     scores = list(MOMENTS)
     pairs = data.dropna().astype(float).groupby(scores, as_index=False)["n"].sum()
-    if len(pairs) > MOST_PAIRS:
+    if len(pairs) > MAX_PAIRS:
         grid = {name: (pairs[name] / GRID).round() * GRID for name in scores}
         pairs = pairs.assign(**grid).groupby(scores, as_index=False)["n"].sum()
     change = (pairs["final"] - pairs["baseline"]).to_numpy()

@@ -11,9 +11,9 @@ from . import encodings
 from .registry import Drawn, chart
 from .theme import Look
 
-MOST_BARS = 100  # more periods than that are gathered into weeks, then months
+MAX_BARS = 100  # more periods than that are gathered into weeks, then months
 STEPS = {"day": pd.DateOffset(days=1), "week": pd.DateOffset(weeks=1), "month": pd.DateOffset(months=1)}
-FEWEST = 7
+MIN_PERIODS = 7
 EPOCH = pd.Timestamp("1970-01-01")
 COARSER = {"day": ("week", "W-SUN"), "week": ("month", "M")}  # weeks from Monday to Sunday
 STATES = ("completed", "running", "stopped", "abandoned", "withdrawn")  # from the bottom of a bar
@@ -30,11 +30,11 @@ def unit_of(starts: pd.Series) -> str:
 def periods(data: pd.DataFrame, *, gather: bool = True) -> tuple[pd.DataFrame, str]:
     """The rows with `start` and `end` of their period instead of `period`, and its unit.
 
-    With `gather`, periods become longer until there are no more than MOST_BARS.
+    With `gather`, periods become longer until there are no more than MAX_BARS.
     """
     starts = pd.to_datetime(data["period"], utc=True).dt.tz_localize(None)
     unit = unit_of(starts)
-    while gather and unit in COARSER and starts.nunique() > MOST_BARS:
+    while gather and unit in COARSER and starts.nunique() > MAX_BARS:
         unit, frequency = COARSER[unit]
         starts = starts.dt.to_period(frequency).dt.start_time
     return data.drop(columns="period").assign(start=starts, end=starts + STEPS[unit]), unit
@@ -71,7 +71,7 @@ def _x(field: str, unit: str, rows: pd.DataFrame, look: Look) -> alt.X:
 def _shown(rows: pd.DataFrame, unit: str) -> list[pd.Timestamp]:
     """The starts of all periods that are drawn: from first to last, and more around a few."""
     starts = list(pd.date_range(rows["start"].min(), rows["start"].max(), freq=STEPS[unit]))
-    while len(starts) < FEWEST:
+    while len(starts) < MIN_PERIODS:
         starts = [starts[0] - STEPS[unit], *starts, starts[-1] + STEPS[unit]]
     return starts
 
@@ -166,7 +166,7 @@ def _gain_words(data: pd.DataFrame) -> str:
 )
 def gain_over_time(data: pd.DataFrame, look: Look) -> Drawn:
     rows, unit = periods(data.dropna(subset=["mean"]), gather=False)
-    many = len(rows) > MOST_BARS
+    many = len(rows) > MAX_BARS
     title = "Mean gain, percentage points"
     mean = alt.Y("mean:Q", title=title)
     placed = alt.Chart(_placed(rows))

@@ -31,8 +31,8 @@ from ..statistics.sums import Month, merge
 from . import session_scores
 from .selection import Chosen
 
-MOST_SESSIONS = 3_000  # read within a request; more are analysed by choosing fewer months
-MOST_KEPT = 8
+MAX_SESSIONS = 3_000  # read within a request; more are analysed by choosing fewer months
+MAX_CACHED = 8
 COMPARED = (
     ("type", "static", ("dynamic",)),
     ("location", "home", ("on-site", "learning-space", "classroom")),
@@ -94,10 +94,10 @@ class TooMany(ValueError):
 def of(chosen: Chosen, *, with_flagged: bool, with_simulated: bool) -> Outcome:
     """The analysis over all conditions in the months chosen. Raises TooMany."""
     read = queries.months_of_all_conditions(chosen.months)
-    if (n := merge(read).sessions) > MOST_SESSIONS:
+    if (n := merge(read).sessions) > MAX_SESSIONS:
         raise TooMany(
             f"These months hold {n:,} sessions. The analysis reads them one by one, at most "
-            f"{MOST_SESSIONS:,} at a time: choose fewer months, or export the data."
+            f"{MAX_SESSIONS:,} at a time: choose fewer months, or export the data."
         )
     version = version_of(read)
     return outcome(chosen.months, version, with_flagged=with_flagged, with_simulated=with_simulated)
@@ -204,7 +204,7 @@ class _Kept(Generic[_V]):
             self._found.clear()
 
 
-_results: _Kept[Outcome] = _Kept(MOST_KEPT)
+_results: _Kept[Outcome] = _Kept(MAX_CACHED)
 _frames: _Kept[Read] = _Kept(2)
 
 

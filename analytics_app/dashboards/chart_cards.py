@@ -17,8 +17,8 @@ from .. import charts
 from ..charts.sources import Rows
 from ..charts.theme import NARROW, WIDE
 
-MOST_KEPT = 256
-MOST_SHOWN = 150  # rows of the table beside a chart; all are in the CSV
+MAX_CACHED = 256
+MAX_SHOWN = 150  # rows of the table beside a chart; all are in the CSV
 WIDTHS: Final = {"wide": WIDE, "narrow": NARROW}
 SIZES: Final = {
     "gain_by_condition": (677, 762),
@@ -67,13 +67,13 @@ def figure(name: str, rows: Rows, query: str) -> Figure:
         alt=charts.alt_text(name, rows),
         version=version,
         query=f"{query}{joint}v={version}",
-        table=charts.Table(whole.columns, whole.rows[:MOST_SHOWN]),
+        table=charts.Table(whole.columns, whole.rows[:MAX_SHOWN]),
         meanings=tuple(kind.columns.items()),
         empty=kind.is_empty(charts.registry.prepare(name, rows)),
         why_empty=kind.empty,
         width=SIZES[name][0],
         height=SIZES[name][1],
-        rows_left_out=max(len(whole.rows) - MOST_SHOWN, 0),
+        rows_left_out=max(len(whole.rows) - MAX_SHOWN, 0),
     )
 
 
@@ -93,7 +93,7 @@ def keep(name: str, rows: Rows) -> str:
     with _lock:
         _kept[name, version] = rows
         _kept.move_to_end((name, version))
-        while len(_kept) > MOST_KEPT:
+        while len(_kept) > MAX_CACHED:
             _kept.popitem(last=False)
     return version
 

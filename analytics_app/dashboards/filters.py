@@ -91,8 +91,8 @@ class ChosenForm(forms.Form):
         first, last = told.get("from"), told.get("to")
         if first and last and first > last:
             self.add_error("to", "The last month lies before the first.")
-        elif first and last and selection.length(Months(first, last)) > selection.MOST_MONTHS:
-            self.add_error("from", f"Choose at most {selection.MOST_MONTHS} months at a time.")
+        elif first and last and selection.length(Months(first, last)) > selection.MAX_MONTHS:
+            self.add_error("from", f"Choose at most {selection.MAX_MONTHS} months at a time.")
         return told
 
     def chosen(self) -> Chosen:

@@ -33,7 +33,7 @@ from sessions_app.domain.store import keys
 
 LEFT = timedelta(hours=2)
 """Without anything stored for so long, nobody is there any more."""
-MOST = 100
+MAX_SESSIONS = 100
 """Sessions that are read one by one; no study has more at once."""
 READERS = 8
 
@@ -104,14 +104,14 @@ def board(now: datetime, only: Any = None) -> Board:
     """`only`: a condition on sessions, where not all are shown."""
     found = _running(now, only)
     running = [session for session in found if session.is_readable]
-    rows = _in_parallel(lambda session: _row(session, now), running[:MOST])
+    rows = _in_parallel(lambda session: _row(session, now), running[:MAX_SESSIONS])
     silent = [row for row in rows if now - row.seen > LEFT]
     here = sorted((row for row in rows if row not in silent), key=_urgency)
     return Board(
         rows=tuple(here),
         offline=tuple(row for row in silent if row.may_be_offline),
         left=tuple(row for row in silent if not row.may_be_offline),
-        more=len(running[MOST:]),
+        more=len(running[MAX_SESSIONS:]),
         at=now,
         alarms=_alarms(only),
         unreadable=tuple(session for session in found if not session.is_readable),

@@ -14,8 +14,8 @@ from ..statistics.queries import Day, Months, day_of
 from ..statistics.sums import Month
 
 USUAL_MONTHS = 12  # about 1.5 read units each when all conditions hold sessions
-MOST_MONTHS = 60
-MOST_DAYS = 124  # four months by day or week: at most 0.15 read units each
+MAX_MONTHS = 60
+MAX_DAYS = 124  # four months by day or week: at most 0.15 read units each
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Chosen:
         return [part for part in queries.months_of_all_conditions(self.months) if self.holds(part.code)]
 
     def days(self) -> list[Day]:
-        """The last days of the range, at most MOST_DAYS, with the chosen conditions only: one query."""
+        """The last days of the range, at most MAX_DAYS, with the chosen conditions only: one query."""
         return [self.only(day) for day in queries.days(self.first_day, self.last_day)]
 
     @property
@@ -56,7 +56,7 @@ class Chosen:
     @property
     def first_day(self) -> date:
         """The first of `days`: a Monday, where the range was cut, so that weeks are whole."""
-        earliest = self.last_day - timedelta(days=MOST_DAYS - 1)
+        earliest = self.last_day - timedelta(days=MAX_DAYS - 1)
         monday = earliest + timedelta(days=-earliest.weekday() % 7)
         return max(statistics_items.first_day(self.months.first), monday)
 

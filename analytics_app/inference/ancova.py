@@ -20,7 +20,7 @@ from . import assumptions, factorial
 from .results import LEVEL, Interval, TooFew
 
 FACTORS = ("location", "interval", "type")
-LEAST_IN_CELL = 2
+MIN_CELL_SIZE = 2
 LABELS = {"baseline_score": "baseline score", "type": "intervention type"}
 ALPHA = 0.05
 
@@ -156,10 +156,10 @@ def analyse(
 
 def shortage(cells: dict[str, int]) -> str | None:
     """Why there are too few sessions for the analysis, or None."""
-    few = {code: n for code, n in cells.items() if n < LEAST_IN_CELL}
+    few = {code: n for code, n in cells.items() if n < MIN_CELL_SIZE}
     if not few:
         return None
-    need = f"needs at least {LEAST_IN_CELL} sessions in each of the {len(cells)} cells; "
+    need = f"needs at least {MIN_CELL_SIZE} sessions in each of the {len(cells)} cells; "
     if len(few) == len(cells) and not any(cells.values()):
         return need + "there are none"
     named = [f"{code} has {n}" for code, n in list(few.items())[:3]]

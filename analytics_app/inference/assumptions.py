@@ -16,7 +16,7 @@ from .results import p_text
 
 ALPHA = 0.05
 SHAPIRO_MOST = 5_000  # above that Shapiro-Wilk has no exact p
-LEAST_FOR_VARIANCE = 3  # two values lie equally far from their median, whatever they are
+MIN_FOR_VARIANCE = 3  # two values lie equally far from their median, whatever they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def equal_variances(fit: factorial.Fit) -> Check:
     cells, residuals = _cells(fit), fit.model.resid.to_numpy()
     groups = [residuals[cells == cell] for cell in np.unique(cells)]
     least = min(len(group) for group in groups)
-    if least < LEAST_FOR_VARIANCE:
-        need = f"needs at least {LEAST_FOR_VARIANCE} sessions in each cell; the smallest has {least}"
+    if least < MIN_FOR_VARIANCE:
+        need = f"needs at least {MIN_FOR_VARIANCE} sessions in each cell; the smallest has {least}"
         return Check(name, None, f"Whether the cells vary alike cannot be told: it {need}.")
     with np.errstate(divide="ignore", invalid="ignore"):
         test = stats.levene(*groups, center="median")

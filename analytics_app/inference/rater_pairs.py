@@ -13,7 +13,7 @@ from sessions_app.presenters.transcript import SCORE_WORDS
 
 NEWEST = 200
 """Reviews read for it, so that the page costs the same however much was scored."""
-LEAST = 10
+MIN_PAIRS = 10
 """Answers with two scores below which no figure is shown: one answer would turn it over."""
 
 Row = tuple[float | None, float | None, float | None]
@@ -60,6 +60,6 @@ def _agreement(who: str, rows: Sequence[Row], first: int) -> Agreement:
 
     pairs = [(row[first], row[first + 1]) for row in rows]
     n = sum(1 for one, two in pairs if one is not None and two is not None)
-    if n < LEAST:
+    if n < MIN_PAIRS:
         return Agreement(who, n, None)
     return Agreement(who, n, agreement([one for one, _ in pairs], [two for _, two in pairs]))

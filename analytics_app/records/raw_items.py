@@ -21,7 +21,7 @@ Raw = Mapping[str, Any]
 
 SIZE = 25
 SALT = "analytics_app.records"
-LONGEST_PK, LONGEST_SK = 2048, 1024  # bytes, DynamoDB's own limits
+MAX_PK_BYTES, MAX_SK_BYTES = 2048, 1024  # bytes, DynamoDB's own limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ def _opened(query: Query, cursor: str) -> dict[str, dict[str, str]]:
 
 def is_key(pk: str, sk: str) -> bool:
     """Whether DynamoDB takes these texts as a key."""
-    return 0 < len(pk.encode()) <= LONGEST_PK and 0 < len(sk.encode()) <= LONGEST_SK
+    return 0 < len(pk.encode()) <= MAX_PK_BYTES and 0 < len(sk.encode()) <= MAX_SK_BYTES
 
 
 def item(pk: str, sk: str) -> dict[str, Any] | None:

@@ -305,7 +305,7 @@ def time(request: HttpRequest) -> HttpResponse:
         first_day=asked.first_day,
         last_day=asked.last_day,
         was_cut=asked.was_cut,
-        most_days=selection.MOST_DAYS,
+        most_days=selection.MAX_DAYS,
         figures=_over_time(asked, unit, form.whole_query),
     )
 

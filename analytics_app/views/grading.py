@@ -47,7 +47,7 @@ KINDS = {"short": "Short answers", "dialogue": "Dialogue"}
 LISTS = {"open": "No person yet", "second": "Second score wanted", "scored": "Scored by people"}
 WANTED = "second score wanted"
 REVIEWS_ON_A_PAGE = 8  # of up to three answers each
-LONGEST_NOTE = 2000
+MAX_NOTE_LENGTH = 2000
 QUALITIES = {
     "question_clarity": "One clear thing is asked, in words for the age.",
     "question_relevance": "Close to the key concepts of the segment.",
@@ -190,7 +190,7 @@ class ScoreForm(StaffForm):
         self.fields["note"] = forms.CharField(
             label="Note",
             required=False,
-            max_length=LONGEST_NOTE,
+            max_length=MAX_NOTE_LENGTH,
             help_text="For the other graders: why you scored so.",
             widget=forms.Textarea(attrs={"rows": 2}),
         )
@@ -358,7 +358,7 @@ def agreement(request: HttpRequest) -> HttpResponse:
     context = {
         "parts": [(title, *_enough(compared)) for title, compared in parts],
         "newest": rater_pairs.NEWEST,
-        "least": rater_pairs.LEAST,
+        "least": rater_pairs.MIN_PAIRS,
     }
     return render(request, "grading/agreement.html", context)
 
@@ -366,5 +366,5 @@ def agreement(request: HttpRequest) -> HttpResponse:
 def _enough(compared: list[rater_pairs.Compared]) -> tuple[list[Any], list[Any]]:
     """(what, agreement) with figures, and those with too few answers."""
     lines = [(each.title, one) for each in compared for one in each.between]
-    enough = [line for line in lines if line[1].n >= rater_pairs.LEAST]
+    enough = [line for line in lines if line[1].n >= rater_pairs.MIN_PAIRS]
     return enough, [line for line in lines if line not in enough]

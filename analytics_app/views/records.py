@@ -37,7 +37,7 @@ OTHER = "other"
 CONSENT_RECORDS = ("student_profile", "consent_event")
 LISTS_WITH_ANSWERS = ("answer_conflict",)
 PERSONAL = keys.SESSION_PREFIX
-LONGEST_KEY_AUDITED = 300
+MAX_AUDITED_KEY_LENGTH = 300
 POSITION = ("gps_data.latitude", "gps_data.longitude")
 UPDATED = (
     "metadata.updated_at",
@@ -341,7 +341,7 @@ def _audit_look(request: HttpRequest, found: Raw) -> None:
         session_id=session_id,
         student_id=student_id,
         subject=actual or OTHER,
-        new={"key": f"{pk} {found['SK']['S']}"[:LONGEST_KEY_AUDITED]},
+        new={"key": f"{pk} {found['SK']['S']}"[:MAX_AUDITED_KEY_LENGTH]},
     )
 
 

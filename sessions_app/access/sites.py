@@ -20,7 +20,7 @@ from ..domain.store import keys
 from . import account_audit
 from .roles import SITE_PREFIX, forget_groups, roles_in_view, sites_of
 
-MOST_AT_ONCE = 100
+MAX_AT_ONCE = 100
 """Values that DynamoDB takes in one IN."""
 
 
@@ -99,7 +99,7 @@ def only_students(limit: Limit | None) -> Any:
 
 def _in_parts(sites: frozenset[str]) -> Iterable[list[str]]:
     ordered = sorted(sites)
-    return (ordered[at : at + MOST_AT_ONCE] for at in range(0, len(ordered), MOST_AT_ONCE))
+    return (ordered[at : at + MAX_AT_ONCE] for at in range(0, len(ordered), MAX_AT_ONCE))
 
 
 def schools(limit: Limit | None = None) -> list[School]:

@@ -23,7 +23,7 @@ from .store.transactions import Refused, Transaction
 
 SILENCE = timedelta(minutes=2)
 """A claim without a sign of life for this long belongs to a worker that is no more."""
-MOST_TRIES = 3
+MAX_TRIES = 3
 
 
 class NotAllowed(Exception):
@@ -134,8 +134,8 @@ def claim(job: ExportJob, *, now: datetime) -> bool:
     if job.claim:
         seen: Any = ExportJob.claim
         unchanged &= (seen.token == job.claim.token) & (seen.seen_at == job.claim.seen_at)
-    if job.tries >= MOST_TRIES:
-        fault = f"It was begun {MOST_TRIES} times and never came to its end. Choose less, or look at the log."
+    if job.tries >= MAX_TRIES:
+        fault = f"It was begun {MAX_TRIES} times and never came to its end. Choose less, or look at the log."
         _change(job, [*_set(state="failed", fault=fault, finished_at=now)], unchanged)
         return False
     mine = {"token": uuid.uuid4().hex, "begun_at": now, "seen_at": now}

@@ -12,9 +12,9 @@ from django.core import signing
 
 from ..domain.content.package import AssessmentItem, Package, SurveyField
 from ..domain.models.content_delivery import FORMATS
-from ..domain.models.survey import LONGEST
+from ..domain.models.survey import MAX_TEXT_LENGTH
 from ..domain.session.content_delivery import Report
-from ..domain.session.record import LONGEST_ANSWER
+from ..domain.session.record import MAX_ANSWER_LENGTH
 from ..domain.store import keys
 
 SHOWN_SALT = "shown-at"
@@ -99,11 +99,11 @@ class AnswerForm(StepForm):
 
     answer = Words(
         label="Your answer",
-        max_length=LONGEST_ANSWER,
+        max_length=MAX_ANSWER_LENGTH,
         widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off"}),
         error_messages={
             "required": "Please write something first, even a short thought.",
-            "max_length": f"This is too long: at most {LONGEST_ANSWER:,} characters fit.",
+            "max_length": f"This is too long: at most {MAX_ANSWER_LENGTH:,} characters fit.",
         },
     )
 
@@ -208,7 +208,7 @@ def survey_field(field: SurveyField) -> forms.Field:
         return Words(
             label=field.label,
             required=field.required,
-            max_length=LONGEST,
+            max_length=MAX_TEXT_LENGTH,
             widget=forms.Textarea(attrs={"rows": 2}),
         )
     if field.kind == "rating":

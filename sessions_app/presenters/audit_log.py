@@ -25,7 +25,7 @@ from ..domain.models.audit import ACTIONS
 from ..domain.store import keys
 from . import session_timeline
 
-MOST_DAYS = 31
+MAX_DAYS = 31
 DAYS_SHOWN = 7
 AWAY_AFTER = timedelta(minutes=2)
 READ_PER_ENTRY = 8
@@ -142,8 +142,8 @@ class LogFilter(forms.Form):
         if first and last:
             if first > last:
                 self.add_error("last", "The last day lies before the first.")
-            elif (last - first).days >= MOST_DAYS:
-                self.add_error("last", f"At most {MOST_DAYS} days at a time.")
+            elif (last - first).days >= MAX_DAYS:
+                self.add_error("last", f"At most {MAX_DAYS} days at a time.")
         return told
 
     @property

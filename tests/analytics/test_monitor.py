@@ -231,7 +231,7 @@ def test_without_sessions_it_says_what_to_do(client: Client, at: Any) -> None:
 
 
 def test_more_than_it_reads_is_told(client: Client, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_monitor, "MOST", 2)
+    monkeypatch.setattr(live_monitor, "MAX_SESSIONS", 2)
     for minute in range(3):
         start_in("L4-I3-S", now=NOON - minute * MINUTE)
     page = text(client.get("/monitor/"))

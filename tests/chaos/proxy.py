@@ -4,7 +4,7 @@
         ...  # the site, as it is at proxy.url
     proxy.counted["lost reply"]
 
-The n-th request of a kind meets what the seed says; no kind meets more than `MOST_IN_A_ROW` faults on end.
+The n-th request of a kind meets what the seed says; no kind meets more than `MAX_CONSECUTIVE` faults on end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib.parse import parse_qs
 from socratic_site.local.dynamodb_local import free_port
 
 HOST = "127.0.0.1"
-MOST_IN_A_ROW = 3
+MAX_CONSECUTIVE = 3
 
 # What may happen to a request, by kind: the share of all requests. The site never sees the first five.
 SENDING = {
@@ -61,7 +61,7 @@ class Plan:
         names, shares = ["passed", *rates], [1 - sum(rates.values()), *rates.values()]
         chance = self.chance[kind]
         fault, seconds = chance.choices(names, shares)[0], self.slow * chance.random() ** 4
-        if self.in_a_row[kind] >= MOST_IN_A_ROW:
+        if self.in_a_row[kind] >= MAX_CONSECUTIVE:
             fault = "passed"
         self.in_a_row[kind] = 0 if fault == "passed" else self.in_a_row[kind] + 1
         return fault, seconds

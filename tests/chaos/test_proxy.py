@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.chaos.proxy import FIELD, HOST, MOST_IN_A_ROW, FaultProxy, Plan
+from tests.chaos.proxy import FIELD, HOST, MAX_CONSECUTIVE, FaultProxy, Plan
 
 BODY = b"answer=the+river&submission_id=7"
 SITE_SAYS = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nall stored"
@@ -83,7 +83,7 @@ def test_it_lets_the_site_do_it_and_spoils_the_reply(fault: str, answer: bytes) 
 
 
 def test_faults_on_end_are_bounded_so_that_every_journey_ends() -> None:
-    came, got = through("502", requests=MOST_IN_A_ROW + 1)
+    came, got = through("502", requests=MAX_CONSECUTIVE + 1)
     assert came.endswith(b"all stored")
     assert len(got) == 1
 

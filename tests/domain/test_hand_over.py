@@ -54,7 +54,7 @@ def tried(participant: Participant, times: int, tutor: ScriptedTutor | None = No
 @pytest.fixture
 def handed_over(table: str) -> Participant:
     participant = Participant.in_condition("L1-I3-D").walk()
-    tried(participant, automated_scoring.MOST_TRIES)
+    tried(participant, automated_scoring.MAX_TRIES)
     return participant
 
 
@@ -82,7 +82,7 @@ def open_answers(kind: str) -> set[tuple[str, str]]:
 
 def test_until_then_the_model_is_asked_again_and_people_are_not(table: str, stored: Items) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("format")
-    tried(participant, automated_scoring.MOST_TRIES - 1)
+    tried(participant, automated_scoring.MAX_TRIES - 1)
     assert open_answers("short") == set()
     tried(participant, 1, ScriptedTutor())
     assert Run.load(participant.run.id).assessments["baseline"].is_graded
@@ -148,7 +148,7 @@ def test_one_may_be_the_models_and_the_other_peoples(table: str) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("format")
     tried(participant, 1, ScriptedTutor())
     participant.walk()
-    tried(participant, automated_scoring.MOST_TRIES)
+    tried(participant, automated_scoring.MAX_TRIES)
     for item in SHORT:
         give(participant, "final", item)
     run = Run.load(participant.run.id)
@@ -170,7 +170,7 @@ def test_without_consent_nothing_is_handed_over(
     table: str, stored: Items, withdraw: Callable[[str], None]
 ) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("format")
-    tried(participant, automated_scoring.MOST_TRIES - 1)
+    tried(participant, automated_scoring.MAX_TRIES - 1)
     withdraw(participant.run.session.student_id)
     tried(participant, 1)
     assert stored(keys.GRADING_QUEUE) == []

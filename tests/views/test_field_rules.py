@@ -40,7 +40,7 @@ SCHOOL = "Zinnia Ridge Academy"
 POSITION = {**GPS, "latitude": 37.5391, "longitude": -77.4429}
 NETWORK = "203.0.113.0/24"
 SCORE = "13.37"
-MOST_PAGES = 250
+MAX_PAGES = 250
 KINDS = ("session", "student_profile")
 """What the address calls an item: one for researchers, one for the board too; what it is decides."""
 LOOKED_UP = {
@@ -178,7 +178,7 @@ def canary(canaries: Canaries, attribute: tuple[str, str]) -> str:
 def crawled(client: Client, *starts: str) -> dict[str, str]:
     """Every page that links lead to, by address; what differs by a cursor or a day alone is opened once."""
     waiting, found, shapes = deque(starts), dict[str, str](), set[str]()
-    while waiting and len(found) < MOST_PAGES:
+    while waiting and len(found) < MAX_PAGES:
         address = waiting.popleft()
         shape = re.sub(r"cursor=[^&]*|\b20\d\d-\d\d(-\d\d)?", "", address)
         if shape in shapes or address.startswith(("/static", "/admin", "/logout", "/run/")):
@@ -240,7 +240,7 @@ def leaks(pages: dict[str, str], words: set[str]) -> Iterator[tuple[str, str]]:
         yield from ((address, word) for word in sorted(found))
 
 
-LEAST = {"facilitator": (20, 50), "researcher": (80, 100), "irb": (15, 20), "admin": (100, 150)}
+MIN_SEEN = {"facilitator": (20, 50), "researcher": (80, 100), "irb": (15, 20), "admin": (100, 150)}
 """Pages and canaries that each role finds at least."""
 
 
@@ -253,7 +253,7 @@ def test_each_role_finds_what_the_policy_lets_it_see_and_nothing_else(role: str,
     assert found == []
     seen = {word for _, word in leaks(pages, set(canaries) - words)}
     print(f"{role}: {len(pages)} pages, {len(seen)} of {len(canaries)} canaries seen, {len(words)} denied")
-    assert (len(pages) >= LEAST[role][0], len(seen) >= LEAST[role][1]) == (True, True)
+    assert (len(pages) >= MIN_SEEN[role][0], len(seen) >= MIN_SEEN[role][1]) == (True, True)
     if role != "admin":
         assert [address for address, text in pages.items() if SCORE in text] == []
 

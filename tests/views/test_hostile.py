@@ -15,7 +15,7 @@ import pytest
 
 from sessions_app import study
 from sessions_app.domain import flow
-from sessions_app.domain.session.record import LONGEST_ANSWER, Run
+from sessions_app.domain.session.record import MAX_ANSWER_LENGTH, Run
 from sessions_app.domain.tutor import TutorFailed, prompts
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
@@ -60,7 +60,7 @@ def test_every_answer_is_taken_as_it_is_but_for_what_no_text_holds() -> None:
 @pytest.mark.parametrize("answer", TOO_LONG)
 def test_what_is_too_long_is_refused_with_the_limit(answer: str) -> None:
     (told,) = form_of(answer).errors["answer"]
-    assert f"{LONGEST_ANSWER:,}" in told
+    assert f"{MAX_ANSWER_LENGTH:,}" in told
 
 
 @pytest.mark.parametrize("answer", EMPTY)

@@ -248,7 +248,7 @@ def test_a_link_is_revoked_once(facilitator: Client, link: str, run: Run) -> Non
 
 
 def test_so_many_devices_are_no_participant(link: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "MOST_BROWSERS", 1)
+    monkeypatch.setattr(devices, "MAX_DEVICES", 1)
     assert Client().post(link).status_code == 302
     assert Client().post(link).status_code == 410
 

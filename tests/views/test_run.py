@@ -9,7 +9,7 @@ from django.test import Client
 
 from sessions_app import study
 from sessions_app.domain import flow
-from sessions_app.domain.session.record import LONGEST_ANSWER, Run
+from sessions_app.domain.session.record import MAX_ANSWER_LENGTH, Run
 from sessions_app.domain.store import keys
 from tests.fake_anthropic import FakeAnthropic
 from tests.journeys.bot import Bot, Trip, answers_to, walk, words
@@ -281,7 +281,7 @@ def test_a_choice_that_was_not_offered_is_refused(bot: Bot) -> None:
 
 def test_an_answer_that_is_too_long_is_refused_and_kept_on_the_page(bot: Bot) -> None:
     run = started()
-    text = "long " * (LONGEST_ANSWER // 5) + "."
+    text = "long " * (MAX_ANSWER_LENGTH // 5) + "."
     page = bot.post(advance(bot, run, "baseline/3"), answer=text)
     assert page.status == 422
     assert "This is too long: at most 10,000 characters fit." in page.text
@@ -290,7 +290,7 @@ def test_an_answer_that_is_too_long_is_refused_and_kept_on_the_page(bot: Bot) ->
 
 def test_the_longest_answer_fits_however_its_lines_end(bot: Bot) -> None:
     run = started()
-    lines = "\r\n".join(["x" * 99] * (LONGEST_ANSWER // 100))
+    lines = "\r\n".join(["x" * 99] * (MAX_ANSWER_LENGTH // 100))
     page = bot.post(advance(bot, run, "baseline/3"), answer=lines)
     assert page.status == 302
     assert Run.load(run.id).assessments["baseline"].questions[2].student_answer == lines.replace("\r\n", "\n")

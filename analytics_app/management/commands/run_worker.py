@@ -40,8 +40,8 @@ from sessions_app.domain.stream_worker import dead_letters
 log = logging.getLogger("worker")
 
 IDLE_SECONDS = 1.0
-LONGEST_BACKOFF_SECONDS = 30.0
-LONGEST_REST = timedelta(hours=1)
+MAX_BACKOFF_SECONDS = 30.0
+MAX_RETRY_DELAY = timedelta(hours=1)
 BETWEEN_SWEEPS = timedelta(hours=1)
 BETWEEN_NOTES = timedelta(minutes=1)
 MAX_DAYS_BACK, DAYS_BACK = 100, 2
@@ -155,7 +155,7 @@ def keep_doing(name: str, step: Step, stopping: threading.Event, pulse: Pulse | 
             pulse.note(name, error)
             if failures == 1:
                 log.warning("%s waits: %s", name, type(error).__name__)
-            stopping.wait(min(2.0 ** (failures - 1), LONGEST_BACKOFF_SECONDS))
+            stopping.wait(min(2.0 ** (failures - 1), MAX_BACKOFF_SECONDS))
             continue
         pulse.note(name)
         if failures:
@@ -268,7 +268,7 @@ class Grader:
 
     def _rest(self, task: GradingTask, error: Exception) -> None:
         times = self.resting.get(task.SK, (0, study.now()))[0] + 1
-        wait = min(timedelta(seconds=30) * 2 ** min(times - 1, 12), LONGEST_REST)
+        wait = min(timedelta(seconds=30) * 2 ** min(times - 1, 12), MAX_RETRY_DELAY)
         self.resting[task.SK] = (times, study.now() + wait)
         if times >= TRIES_BEFORE_LETTER:
             dead_letters.write("grading", task.PK, task.SK, error, now=study.now(), may_retry=False)

@@ -33,8 +33,8 @@ from ..tutor import (
     TutorFailed,
 )
 
-LONGEST_WAIT = timedelta(hours=1)
-MOST_TRIES = 9
+MAX_WAIT = timedelta(hours=1)
+MAX_TRIES = 9
 """After so many failures, over two and a half hours apart in all, people score instead of the model."""
 
 
@@ -80,10 +80,10 @@ def _postpone(task: GradingTask, reason: str, now: datetime) -> None:
 
     Where the day's money is spent, the next try is tomorrow.
     """
-    if task.attempts + 1 >= MOST_TRIES:
+    if task.attempts + 1 >= MAX_TRIES:
         _hand_over(task, now)
         return
-    wait = min(timedelta(seconds=30) * 2 ** min(int(task.attempts), 12), LONGEST_WAIT)
+    wait = min(timedelta(seconds=30) * 2 ** min(int(task.attempts), 12), MAX_WAIT)
     actions: list[Action] = [
         GradingTask.attempts.set(task.attempts + 1),
         GradingTask.not_before.set(_tomorrow(now) if reason == "spend_cap_day" else now + wait),

@@ -42,7 +42,7 @@ from ..tutor.protocol import ANSWER_SCORES, scores_of
 from . import automated as automated_scoring
 
 STEP = 0.5
-LEAST_SCORE, MOST_SCORE = 1, 5
+MIN_SCORE, MAX_SCORE = 1, 5
 TRIES = 6
 NEIGHBOURS_READ = 10
 
@@ -225,8 +225,8 @@ def _qualities(asked: Question, record: Any) -> Iterator[Criterion]:
         yield Criterion(
             name=name,
             description="",
-            least=LEAST_SCORE,
-            most=MOST_SCORE,
+            least=MIN_SCORE,
+            most=MAX_SCORE,
             model=model,
             human=human,
             second=second,

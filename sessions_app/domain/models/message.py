@@ -13,7 +13,7 @@ from ..store.items import Item, Text, Timestamp
 
 NOTE, HELP, OFFICE, SAFEGUARDING = "note", "help", "office", "safeguarding"
 SIGNS = ("self", "harm", "stop")
-LONGEST_NOTE = 280
+MAX_NOTE_LENGTH = 280
 
 
 class Call(Item, discriminator="call"):
@@ -26,7 +26,7 @@ class Call(Item, discriminator="call"):
     call_id = Text()
     session_id = Text()
     kind = Text(choices=(NOTE, HELP, OFFICE, SAFEGUARDING))
-    text = Text(null=True, longest=LONGEST_NOTE)
+    text = Text(null=True, longest=MAX_NOTE_LENGTH)
     at = Timestamp()
     by = Text(null=True, longest=150)
     answered_at = Timestamp(null=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..store.items import Count, Flag, Item, Map, Rating, Seconds, Text, Timestamp
 
-LONGEST = 4000
+MAX_TEXT_LENGTH = 4000
 
 
 class SurveyMetadata(Map):
@@ -24,7 +24,7 @@ class LocationExperience(Map):
     location_enhanced_understanding = Flag()
     location_was_distracting = Flag()
     would_recommend_location = Flag()
-    location_feedback = Text(null=True, longest=LONGEST)
+    location_feedback = Text(null=True, longest=MAX_TEXT_LENGTH)
 
 
 class InterventionExperience(Map):
@@ -33,7 +33,7 @@ class InterventionExperience(Map):
     questions_were_appropriate = Flag()
     questions_promoted_thinking = Flag()
     preferred_intervention_type = Text(null=True)
-    intervention_feedback = Text(null=True, longest=LONGEST)
+    intervention_feedback = Text(null=True, longest=MAX_TEXT_LENGTH)
 
 
 class LearningExperience(Map):
@@ -42,21 +42,21 @@ class LearningExperience(Map):
     pacing_rating = Rating()
     overall_experience_rating = Rating()
     would_recommend_experience = Flag()
-    general_feedback = Text(null=True, longest=LONGEST)
+    general_feedback = Text(null=True, longest=MAX_TEXT_LENGTH)
 
 
 class TechnicalExperience(Map):
     interface_easy_to_use = Flag()
     audio_quality_rating = Rating(null=True)
     technical_issues_encountered = Flag()
-    technical_feedback = Text(null=True, longest=LONGEST)
+    technical_feedback = Text(null=True, longest=MAX_TEXT_LENGTH)
 
 
 class OpenEndedResponses(Map):
-    most_valuable_aspect = Text(null=True, longest=LONGEST)
-    least_valuable_aspect = Text(null=True, longest=LONGEST)
-    suggestions_for_improvement = Text(null=True, longest=LONGEST)
-    additional_comments = Text(null=True, longest=LONGEST)
+    most_valuable_aspect = Text(null=True, longest=MAX_TEXT_LENGTH)
+    least_valuable_aspect = Text(null=True, longest=MAX_TEXT_LENGTH)
+    suggestions_for_improvement = Text(null=True, longest=MAX_TEXT_LENGTH)
+    additional_comments = Text(null=True, longest=MAX_TEXT_LENGTH)
 
 
 class SurveyRecordMetadata(Map):

@@ -16,7 +16,7 @@ from ..store import keys
 from ..store.transactions import Refused, Transaction
 from .record import Run, SessionClosed, commit
 
-MOST_BROWSERS = 50
+MAX_DEVICES = 50
 PIN_TRIES = 5
 PASSWORD_TRIES = 5
 PASSWORD_PAUSE = timedelta(minutes=1)
@@ -194,7 +194,7 @@ def join(run: Run, link: ParticipantLink, *, browser_id: str, now: datetime) -> 
     """Bind a participant's own browser. Raises LinkEnded, TooManyBrowsers, ConsentNotInForce, Busy."""
     if not run.is_open or not link.opens(now):
         raise LinkEnded
-    if len(run.browsers) >= MOST_BROWSERS:
+    if len(run.browsers) >= MAX_DEVICES:
         raise TooManyBrowsers
     browser = _browser(run, browser_id, now, kind="own", token_sha256=link.token_sha256)
     transaction = run.writing()

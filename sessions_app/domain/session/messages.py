@@ -20,7 +20,7 @@ from ..audit import log as audit_log
 from ..audit.log import PARTICIPANT, Actor
 from ..models import Call, OpenCall, Session
 from ..models.message import HELP as HELP
-from ..models.message import LONGEST_NOTE
+from ..models.message import MAX_NOTE_LENGTH
 from ..models.message import NOTE as NOTE
 from ..models.message import OFFICE as OFFICE
 from ..models.message import SAFEGUARDING as SAFEGUARDING
@@ -30,7 +30,7 @@ from ..store.transactions import Busy, Refused, Transaction
 from . import safeguarding
 from .record import Run, SessionClosed, commit
 
-MOST_NOTES = 50
+MAX_NOTES = 50
 TRIES = 3
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,10 @@ def send_note(run: Run, *, text: str, by: Actor, now: datetime) -> Call:
     text = " ".join(text.replace("\x00", "").split())
     if not text:
         raise BadNote("Write something first.")
-    if len(text) > LONGEST_NOTE:
-        raise BadNote(f"This is too long: at most {LONGEST_NOTE} characters fit.")
-    if sum(call.kind == NOTE for call in run.calls) >= MOST_NOTES:
-        raise BadNote(f"{MOST_NOTES} notes were sent already. Please speak with the participant.")
+    if len(text) > MAX_NOTE_LENGTH:
+        raise BadNote(f"This is too long: at most {MAX_NOTE_LENGTH} characters fit.")
+    if sum(call.kind == NOTE for call in run.calls) >= MAX_NOTES:
+        raise BadNote(f"{MAX_NOTES} notes were sent already. Please speak with the participant.")
     return _stored(run, NOTE, text=text, by=by, now=now)
 
 

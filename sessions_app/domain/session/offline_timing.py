@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 LATE_AFTER_SECONDS: Final = 5  # what waited less is within the tolerance of every time that is stored
-LONGEST_RESPONSE_SECONDS: Final = 4 * 3600  # a page that was open for longer says nothing about its answer
+MAX_RESPONSE_SECONDS: Final = 4 * 3600  # a page that was open for longer says nothing about its answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ def held(*, seconds: int | None, answering: int | None, session_age: int) -> Hel
     """None where the device says nothing. No answer can have waited for longer than its session is old."""
     if seconds is None:
         return None
-    plausible = answering is not None and 0 <= answering <= LONGEST_RESPONSE_SECONDS
+    plausible = answering is not None and 0 <= answering <= MAX_RESPONSE_SECONDS
     return Held(
         seconds=max(0, min(seconds, session_age)),
         answering=answering if plausible else None,

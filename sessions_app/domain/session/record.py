@@ -41,7 +41,7 @@ RESUMED_AFTER_SECONDS = 1800  # without a stored step: longer than anything a st
 SILENT_AFTER = timedelta(minutes=5)
 """Without anything stored for so long, somebody should look."""
 SHORT_ANSWER_CHARACTERS = 5
-LONGEST_ANSWER = 10_000
+MAX_ANSWER_LENGTH = 10_000
 
 
 class SessionNotFound(LookupError):
@@ -453,8 +453,8 @@ def clean_answer(text: str) -> str:
     text = text.replace("\x00", "").replace("\r\n", "\n").strip()
     if not text:
         raise BadAnswer("answer", "Please write something first, even a short thought.")
-    if len(text) > LONGEST_ANSWER:
-        raise BadAnswer("answer", f"This is too long: at most {LONGEST_ANSWER:,} characters fit.")
+    if len(text) > MAX_ANSWER_LENGTH:
+        raise BadAnswer("answer", f"This is too long: at most {MAX_ANSWER_LENGTH:,} characters fit.")
     return text
 
 

@@ -65,7 +65,7 @@ VAGUE = (
     "Maybe it was just a good spot for it.",
     "I would have to think about that some more.",
 )
-SHORTEST = ("idk", "ok", "yes", "?", "no")
+MINIMAL_ANSWERS = ("idk", "ok", "yes", "?", "no")
 FEEDBACK = (
     "I liked that the parts were short.",
     "The questions made me slow down and think.",
@@ -185,7 +185,7 @@ def _cues(criterion: Criterion, probability: float, chance: Random) -> list[str]
 
 
 def terse(thought_of: Sequence[Criterion], chance: Random) -> str:
-    return chance.choice(thought_of[0].cues) if thought_of else chance.choice(SHORTEST)
+    return chance.choice(thought_of[0].cues) if thought_of else chance.choice(MINIMAL_ANSWERS)
 
 
 def _claim(cue: str, templates: Sequence[str], chance: Random) -> str:
@@ -196,7 +196,7 @@ def _claim(cue: str, templates: Sequence[str], chance: Random) -> str:
 def reply(segment: Segment, persona: Persona, condition: keys.Condition, chance: Random) -> str:
     """An answer in the dialogue: the more was learned, the more ideas of the segment it touches."""
     if persona.terse and chance.random() < 0.5:
-        return chance.choice(SHORTEST)
+        return chance.choice(MINIMAL_ANSWERS)
     probability = knows(persona, "medium", learned(persona, condition) - RECALL_IS_HARDER)
     touched = sum(chance.random() < probability for _ in range(3))
     concepts = chance.sample(segment.key_concepts, min(touched, len(segment.key_concepts)))

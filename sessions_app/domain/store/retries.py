@@ -15,12 +15,12 @@ from typing import Any
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import ConnectTimeoutError, HTTPClientError, ReadTimeoutError
 
-MOST_TRIES = 8
+MAX_TRIES = 8
 """With a fifth of all requests throttled one in 400,000 still fails; the delays add up to 2 s on average."""
-MOST_SILENCES = 2
+MAX_TIMEOUTS = 2
 """Tries without any reply take the whole time-out each, and a student waits: there is one more, no third."""
 FIRST_DELAY_SECONDS = 0.025
-LONGEST_DELAY_SECONDS = 1.0
+MAX_DELAY_SECONDS = 1.0
 
 BUSY = frozenset(
     {
@@ -51,11 +51,11 @@ def delay(
     **event: Any,
 ) -> float | None:
     """Seconds until the next try, or None for none. Full jitter, so that writers in each other's way part."""
-    if attempts >= MOST_TRIES or not _may_pass(response, caught_exception):
+    if attempts >= MAX_TRIES or not _may_pass(response, caught_exception):
         return None
-    if _silences(request_dict["context"], caught_exception) >= MOST_SILENCES:
+    if _silences(request_dict["context"], caught_exception) >= MAX_TIMEOUTS:
         return None
-    longest = min(FIRST_DELAY_SECONDS * 2**attempts, LONGEST_DELAY_SECONDS)
+    longest = min(FIRST_DELAY_SECONDS * 2**attempts, MAX_DELAY_SECONDS)
     return random.uniform(0, longest)  # noqa: S311 - spreads writers, hides nothing
 
 

@@ -32,9 +32,9 @@ from sessions_app.domain.tutor.protocol import (
 
 QUESTION_MAX_TOKENS = 2_000
 GRADER_MAX_TOKENS = 4_000
-LONGEST_PROMPT_TOKENS = 8_000
+MAX_PROMPT_TOKENS = 8_000
 GRADER_TIMEOUT_SECONDS = 60.0
-LONGEST_FEEDBACK = 600
+MAX_FEEDBACK_LENGTH = 600
 RATINGS = tuple(half / 2 for half in range(2, 11))
 
 Effort = Literal["low", "medium"]
@@ -129,12 +129,12 @@ class AnthropicTutor:
     @property
     def question_at_most(self) -> float:
         """Dollars that one question can cost, by a prompt of a size that is never reached."""
-        return cost_usd(self.prices, self.model, LONGEST_PROMPT_TOKENS, QUESTION_MAX_TOKENS)
+        return cost_usd(self.prices, self.model, MAX_PROMPT_TOKENS, QUESTION_MAX_TOKENS)
 
     @property
     def judgement_at_most(self) -> float:
         """The same for a grading or a rating."""
-        return cost_usd(self.prices, self.grader_model, LONGEST_PROMPT_TOKENS, GRADER_MAX_TOKENS)
+        return cost_usd(self.prices, self.grader_model, MAX_PROMPT_TOKENS, GRADER_MAX_TOKENS)
 
     def close(self) -> None:
         self.client.close()
@@ -178,7 +178,7 @@ class AnthropicTutor:
         return RubricGrade(
             raw_score=round(min(sum(breakdown.values()), request.points), 1),
             breakdown=breakdown,
-            feedback=" ".join(prompts.shown(grading.feedback).split())[:LONGEST_FEEDBACK],
+            feedback=" ".join(prompts.shown(grading.feedback).split())[:MAX_FEEDBACK_LENGTH],
             model=reply.model,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,

@@ -12,16 +12,16 @@ from sessions_app.domain.tutor.protocol import AskedQuestion, Draft, QuestionReq
 
 log = logging.getLogger(__name__)
 
-MOST_TRIES = 2
-LEAST_SHARE = 0.1
+MAX_TRIES = 2
+MIN_SHARE = 0.1
 """A try is not begun with less than this share of the deadline left: it would cost and come too late."""
-LONGEST_PAUSE_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 2.0
 """A student waits no longer than this for a busy server; past it the static question is the kinder answer."""
-MOST_CALLS_AT_ONCE = 256
+MAX_CONCURRENT_CALLS = 256
 
 # Calls given up on go on in their threads until the server lets go of them. The bound keeps a server that
 # drips for ever from piling up threads: when all places are taken, students get static questions at once.
-_places = threading.BoundedSemaphore(MOST_CALLS_AT_ONCE)
+_places = threading.BoundedSemaphore(MAX_CONCURRENT_CALLS)
 
 
 @dataclass(slots=True)
@@ -53,9 +53,9 @@ def ask_question(
     tally = _Tally()
     passed: Draft | None = None
     feedback: str | None = None
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         remaining = deadline_seconds - (clock() - started)
-        if remaining <= deadline_seconds * LEAST_SHARE:
+        if remaining <= deadline_seconds * MIN_SHARE:
             break
         try:
             draft = _draft_within(remaining, tutor, request, feedback)
@@ -146,7 +146,7 @@ def _worth_another_try(failed: TutorFailed, remaining: float, sleep: Callable[[f
     if not failed.retryable:
         return False
     pause = failed.retry_after_seconds or 0.0
-    if pause > min(LONGEST_PAUSE_SECONDS, remaining / 2):
+    if pause > min(MAX_PAUSE_SECONDS, remaining / 2):
         return False
     if pause > 0:
         sleep(pause)

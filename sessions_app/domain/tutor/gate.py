@@ -12,8 +12,8 @@ from sessions_app.domain.tutor import prompts, suitability
 from sessions_app.domain.tutor.protocol import Concept, QuestionRequest
 from sessions_app.domain.tutor.text import RUDE, content_stems, cues_in, folded, stem, stems, words
 
-FEWEST_WORDS = 5
-MOST_WORDS = 60
+MIN_WORDS = 5
+MAX_WORDS = 60
 READING_MARGIN = 4.0
 """School years above the student's grade. The formula was fitted to passages of about 100 words; one question
 of 20 words swings by several years, so a margin of 1 or 2 would reject plain questions."""
@@ -24,8 +24,8 @@ SAME_QUESTION = 0.8
 ADVICE = {
     "empty": "Write one question.",
     "not_one_question": "Write exactly one question: a single question mark, as the very last character.",
-    "too_short": f"Use at least {FEWEST_WORDS} words.",
-    "too_long": f"Use at most {MOST_WORDS} words.",
+    "too_short": f"Use at least {MIN_WORDS} words.",
+    "too_long": f"Use at most {MAX_WORDS} words.",
     "too_hard_to_read": "Use shorter sentences and everyday words.",
     "not_open": "Ask an open question (what, how, why, which), not one to be answered with yes or no.",
     "gives_answer_away": "Do not state or explain any fact that the student should find; only ask.",
@@ -116,11 +116,11 @@ def _not_one_question(text: str, request: QuestionRequest) -> bool:
 
 
 def _too_short(text: str, request: QuestionRequest) -> bool:
-    return len(words(text)) < FEWEST_WORDS
+    return len(words(text)) < MIN_WORDS
 
 
 def _too_long(text: str, request: QuestionRequest) -> bool:
-    return len(words(text)) > MOST_WORDS or len(text) > MOST_WORDS * 12
+    return len(words(text)) > MAX_WORDS or len(text) > MAX_WORDS * 12
 
 
 def _too_hard_to_read(text: str, request: QuestionRequest) -> bool:

@@ -9,7 +9,7 @@ import unicodedata
 
 from sessions_app.domain.tutor.protocol import GradeRequest, QuestionRequest, RatingRequest
 
-LONGEST_ANSWER = 6_000
+MAX_ANSWER_LENGTH = 6_000
 """Characters of one answer that a model is shown; the stored answer is never cut."""
 
 _DATA_RULE = """
@@ -128,6 +128,6 @@ def as_data(data: dict[str, object]) -> str:
 def shown(answer: str) -> str:
     """What a model sees: the answer up to a limit, without control, direction or broken characters."""
     unfit = {"Cc", "Cf", "Cs", "Co", "Cn"}
-    cut = answer[:LONGEST_ANSWER]
+    cut = answer[:MAX_ANSWER_LENGTH]
     kept = "".join(c for c in cut if c == "\n" or unicodedata.category(c) not in unfit)
-    return kept + (" [cut]" if len(answer) > LONGEST_ANSWER else "")
+    return kept + (" [cut]" if len(answer) > MAX_ANSWER_LENGTH else "")

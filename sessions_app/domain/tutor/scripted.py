@@ -20,7 +20,7 @@ from sessions_app.domain.tutor.protocol import (
     score_names,
 )
 from sessions_app.domain.tutor.text import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     RUDE,
     STOP_WORDS,
     carries,
@@ -225,7 +225,7 @@ def _as_name(phrase: str, *, most_words: int = 12) -> str:
 
 def _fair_text(answer: str) -> str:
     """The answer without markup, links and sentences that give orders to whoever reads them."""
-    text = _MARKED.sub(" ", answer[:MOST_CHARACTERS])
+    text = _MARKED.sub(" ", answer[:MAX_CHARACTERS])
     return ". ".join(part for part in _SENTENCE.split(text) if not _ORDER.search(part))
 
 

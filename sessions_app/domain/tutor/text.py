@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|\d+")
-MOST_CHARACTERS = 6_000
+MAX_CHARACTERS = 6_000
 """Longer texts are read up to here: an answer is a few sentences, a paste of 100 kB is not one."""
 
 _STOP = """
@@ -31,7 +31,7 @@ RUDE = re.compile(
 
 def folded(text: str) -> str:
     """Lower case, compatibility forms and accents resolved, curly apostrophes straight."""
-    decomposed = unicodedata.normalize("NFKD", text[:MOST_CHARACTERS].replace("\u2019", "'"))
+    decomposed = unicodedata.normalize("NFKD", text[:MAX_CHARACTERS].replace("\u2019", "'"))
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 

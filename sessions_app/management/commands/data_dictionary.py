@@ -30,7 +30,7 @@ from sessions_app.domain.store import keys
 from sessions_app.domain.store.items import Item
 
 DICTIONARY = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
-LONGEST_LABEL = 60
+MAX_LABEL_LENGTH = 60
 WORDS = {"label", "meaning", "unit", "values", "addition"}
 
 INTRODUCTION = """\
@@ -84,8 +84,8 @@ def _entity_faults(meanings: Meanings, entity: str, model: type[Item]) -> list[s
 def _attribute_faults(name: str, entry: Mapping[str, Any], found: Found) -> list[str]:
     listed = [f"{name} has no {word}" for word in ("label", "meaning") if not entry.get(word)]
     listed += [f"{name} has an unknown word: {word}" for word in entry if word not in WORDS]
-    if len(entry.get("label", "")) > LONGEST_LABEL:
-        listed.append(f"{name} has a label of more than {LONGEST_LABEL} characters")
+    if len(entry.get("label", "")) > MAX_LABEL_LENGTH:
+        listed.append(f"{name} has a label of more than {MAX_LABEL_LENGTH} characters")
     if "values" in entry and set(entry["values"]) != set(found.choices):
         listed.append(f"{name} tells the values {', '.join(entry['values'])}; they are {found.allowed}")
     return listed

@@ -22,7 +22,7 @@ from ...domain.store import keys
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_DIGITS = 12  # a device whose clock began in 1970 still says something: that its answer waited
-LONGEST_ECHO = 64  # characters of a submission id that is none
+MAX_ECHO_LENGTH = 64  # characters of a submission id that is none
 
 
 def by_script(request: HttpRequest) -> bool:
@@ -71,6 +71,6 @@ def _named(request: HttpRequest) -> dict[str, str]:
     if not is_readable(request):
         return {}
     return {
-        "submission_id": request.POST.get("submission_id", "")[:LONGEST_ECHO],
+        "submission_id": request.POST.get("submission_id", "")[:MAX_ECHO_LENGTH],
         "sha256": hashlib.sha256(request.body).hexdigest(),
     }

@@ -18,7 +18,7 @@ from ... import study
 from ...access import session_lock, sites
 from ...access.roles import actor, allow
 from ...domain.models import Call, Item, readable
-from ...domain.models.message import LONGEST_NOTE
+from ...domain.models.message import MAX_NOTE_LENGTH
 from ...domain.session import devices
 from ...domain.session import messages as session_messages
 from ...domain.session.record import ConsentNotInForce, Run, SessionClosed
@@ -118,12 +118,12 @@ def _back(request: HttpRequest, run: Run) -> HttpResponse:
 class NoteForm(forms.Form):
     text = forms.CharField(
         label="Note to the participant",
-        max_length=LONGEST_NOTE,
-        help_text=f"At most {LONGEST_NOTE} characters. It appears on the page within seconds.",
+        max_length=MAX_NOTE_LENGTH,
+        help_text=f"At most {MAX_NOTE_LENGTH} characters. It appears on the page within seconds.",
         widget=forms.Textarea(attrs={"rows": 2, "autocomplete": "off"}),
         error_messages={
             "required": "Write something first.",
-            "max_length": f"This is too long: at most {LONGEST_NOTE} characters fit.",
+            "max_length": f"This is too long: at most {MAX_NOTE_LENGTH} characters fit.",
         },
     )
 

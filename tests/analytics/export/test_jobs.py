@@ -187,7 +187,7 @@ def test_what_fails_in_an_unforeseen_way_is_tried_a_few_times(
 
     monkeypatch.setattr(bundle, "build", broken)
     job = asked()
-    for _ in range(export_jobs.MOST_TRIES):
+    for _ in range(export_jobs.MAX_TRIES):
         with pytest.raises(RuntimeError):
             work()
     assert not work()

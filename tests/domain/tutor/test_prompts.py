@@ -47,8 +47,8 @@ def test_every_system_prompt_says_that_data_are_no_instructions(system: str) -> 
 
 
 def test_what_a_student_wrote_is_shown_whole_up_to_a_limit() -> None:
-    assert prompts.shown("a" * prompts.LONGEST_ANSWER) == "a" * prompts.LONGEST_ANSWER
-    assert len(prompts.shown("a" * 100_000)) == prompts.LONGEST_ANSWER + len(" [cut]")
+    assert prompts.shown("a" * prompts.MAX_ANSWER_LENGTH) == "a" * prompts.MAX_ANSWER_LENGTH
+    assert len(prompts.shown("a" * 100_000)) == prompts.MAX_ANSWER_LENGTH + len(" [cut]")
 
 
 def test_hidden_characters_are_not_shown_and_other_scripts_are() -> None:
