@@ -188,8 +188,8 @@ def going_on(people: list[Any], stop: threading.Event) -> Iterator[list[str]]:
     def live(person: Any) -> None:
         try:
             person.live()
-        except (OSError, HTTPException, KeyError, ValueError, StopIteration, AssertionError) as fault:
-            faults.append(f"{type(person).__name__}: {type(fault).__name__}: {fault}")
+        except (OSError, HTTPException, KeyError, ValueError, StopIteration, AssertionError) as error:
+            faults.append(f"{type(person).__name__}: {type(error).__name__}: {error}")
 
     threads = [threading.Thread(target=live, args=(person,), daemon=True) for person in people]
     for thread in threads:

@@ -171,8 +171,8 @@ def _peer(bench: Bench, running: Site) -> Iterator[tuple[int | None, str]]:
     """Its port; or None, and why it is not there."""
     try:
         program = _fetched()
-    except NotThere as fault:
-        yield None, str(fault)
+    except NotThere as error:
+        yield None, str(error)
         return
     port, log = free_port(), bench.folder / "peer.log"
     node = shutil.which("node") or "node"
@@ -202,8 +202,8 @@ def _fetched() -> Path:
             check=True,
             timeout=PATIENCE,
         )
-    except (OSError, subprocess.SubprocessError) as fault:
-        raise NotThere(f"{PEER} could not be installed: {_told(fault)}") from fault
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotThere(f"{PEER} could not be installed: {_told(error)}") from error
     return program
 
 

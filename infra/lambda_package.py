@@ -179,8 +179,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "var" / "lambda", metavar="DIR")
     try:
         path = build(parser.parse_args().out)
-    except (CannotBuild, OSError) as fault:
-        print(f"Nothing was made: {fault}", file=sys.stderr)
+    except (CannotBuild, OSError) as error:
+        print(f"Nothing was made: {error}", file=sys.stderr)
         return 1
     print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -135,10 +135,10 @@ def _start(run: Run, segment_id: int, number: int, make: Callable[..., Run]) -> 
 def _work(question: Question, make: Callable[[], Run]) -> None:
     try:
         make()
-    except (ConsentNotInForce, OutOfStep, SessionClosed, Busy, PynamoDBException) as fault:
-        log.warning("a question was not stored: %s", type(fault).__name__)
-    except Exception as fault:  # the type alone: a text may hold a student's words
-        log.error("making a question raised %s", type(fault).__name__)
+    except (ConsentNotInForce, OutOfStep, SessionClosed, Busy, PynamoDBException) as error:
+        log.warning("a question was not stored: %s", type(error).__name__)
+    except Exception as error:  # the type alone: a text may hold a student's words
+        log.error("making a question raised %s", type(error).__name__)
     finally:
         _end(question)
 

@@ -24,8 +24,8 @@ def envint(name: str, default: int) -> int:
     value = os.environ.get(name, "").strip()
     try:
         return int(value) if value else default
-    except ValueError as fault:
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}") from fault
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}") from error
 
 
 def envdollars(name: str, default: float) -> float:
@@ -63,8 +63,8 @@ def envdate(name: str) -> date | None:
     value = os.environ.get(name, "").strip()
     try:
         return date.fromisoformat(value) if value else None
-    except ValueError as fault:
-        raise ImproperlyConfigured(f"{name} must be a day like 2031-06-30, not {value!r}") from fault
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a day like 2031-06-30, not {value!r}") from error
 
 
 # --- this installation

@@ -77,8 +77,8 @@ def verify(*arguments: str) -> tuple[str, str]:
     told = io.StringIO()
     try:
         call_command("verify_audit", *arguments, stdout=told)
-    except CommandError as fault:
-        return told.getvalue(), f"{fault} (exit {fault.returncode})"
+    except CommandError as error:
+        return told.getvalue(), f"{error} (exit {error.returncode})"
     return told.getvalue(), ""
 
 

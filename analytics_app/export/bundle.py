@@ -71,14 +71,14 @@ def workshop(target: Path, what: str = "export") -> Iterator[Path]:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         sweep(target)
         folder = Path(tempfile.mkdtemp(prefix=PARTIAL[0], suffix=PARTIAL[1], dir=target))
-    except OSError as fault:
-        raise CannotWrite(_told(fault, target, what)) from None
+    except OSError as error:
+        raise CannotWrite(_told(error, target, what)) from None
     try:
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
-    except (OSError, sqlite3.OperationalError) as fault:
-        raise CannotWrite(_told(fault, target, what)) from None
+    except (OSError, sqlite3.OperationalError) as error:
+        raise CannotWrite(_told(error, target, what)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -89,8 +89,8 @@ class ExportForm(forms.Form):
         if not self.errors:
             try:
                 self.choice().check()
-            except BadChoice as fault:
-                self.add_error(FIELDS.get(fault.field, fault.field), ValidationError(str(fault)))
+            except BadChoice as error:
+                self.add_error(FIELDS.get(error.field, error.field), ValidationError(str(error)))
         return told
 
     def conditions(self) -> tuple[str, ...]:

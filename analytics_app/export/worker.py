@@ -82,11 +82,11 @@ class Exporter:
             export_jobs.release(job, now=study.now(), counts=False)
         except Stopping:
             export_jobs.release(job, now=study.now(), counts=False)
-        except (BadChoice, bundle.CannotWrite) as fault:
-            log.error("export %s failed: %s", job.export_id, type(fault).__name__)
-            export_jobs.fail(job, str(fault), now=study.now())
-        except Exception as fault:
-            log.error("export %s failed: %s", job.export_id, type(fault).__name__)
+        except (BadChoice, bundle.CannotWrite) as error:
+            log.error("export %s failed: %s", job.export_id, type(error).__name__)
+            export_jobs.fail(job, str(error), now=study.now())
+        except Exception as error:
+            log.error("export %s failed: %s", job.export_id, type(error).__name__)
             export_jobs.release(job, now=study.now(), counts=True)
             raise
 

@@ -250,8 +250,8 @@ def _batches(name: str, path: Path, names: Sequence[str]) -> Iterator[Row]:
                 values = dict(zip(known, (column.to_pylist() for column in batch.select(known)), strict=True))
                 nothing = [None] * batch.num_rows
                 yield from zip(*(values.get(column, nothing) for column in names), strict=True)
-    except pa.ArrowException as fault:
-        raise NotReadable(f"{name} cannot be read as Parquet ({type(fault).__name__})") from None
+    except pa.ArrowException as error:
+        raise NotReadable(f"{name} cannot be read as Parquet ({type(error).__name__})") from None
 
 
 def _is_outdated(task: Task, name: str, path: Path, gone: Gone) -> bool:

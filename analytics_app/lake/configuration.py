@@ -16,5 +16,5 @@ def lake() -> Lake:
     """Its codes are those of coded exports. Raises CommandError."""
     try:
         return Lake(storage.of_url(settings.LAKE_URL), Coder(profiles.study_key(), PROFILE))
-    except storage.BadUrl as fault:
-        raise CommandError(str(fault)) from None
+    except storage.BadUrl as error:
+        raise CommandError(str(error)) from None

@@ -109,8 +109,8 @@ def convert(record: Mapping[str, Any], *, stream: str, coder: Coder) -> list[Lin
         return list(_lines(record, stream, coder))
     except Poison:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as fault:
-        raise Poison(f"not of the form of a record ({type(fault).__name__})") from None
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise Poison(f"not of the form of a record ({type(error).__name__})") from None
 
 
 def _lines(record: Mapping[str, Any], stream: str, coder: Coder) -> Iterator[Line]:

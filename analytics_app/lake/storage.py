@@ -148,8 +148,8 @@ class Folder:
     def _told(self, name: str) -> Iterator[None]:
         try:
             yield
-        except OSError as fault:
-            raise LakeAway(f"the lake at {self.root / name}: {fault.strerror or fault}") from None
+        except OSError as error:
+            raise LakeAway(f"the lake at {self.root / name}: {error.strerror or error}") from None
 
 
 def _temporary(folder: Path) -> tuple[int, str]:
@@ -192,8 +192,8 @@ class Bucket:
         with self._told(name):
             try:
                 return str(self._client.head_object(Bucket=self.bucket, Key=self._key(name))["ETag"])
-            except ClientError as fault:
-                if fault.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
                     return None
                 raise
 
@@ -233,12 +233,12 @@ class Bucket:
         where = f"{S3}{self.bucket}/{self._key(name)}"
         try:
             yield
-        except ClientError as fault:
-            code = fault.response["Error"]["Code"]
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
             if code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
                 raise Taken(f"{where} was changed meanwhile by another compaction") from None
             raise LakeAway(f"the lake at {where}: {code}") from None
-        except BotoCoreError as fault:
-            raise LakeAway(f"the lake at {where}: {type(fault).__name__}") from None
-        except OSError as fault:
-            raise LakeAway(f"the lake at {where}: {fault.strerror or fault}") from None
+        except BotoCoreError as error:
+            raise LakeAway(f"the lake at {where}: {type(error).__name__}") from None
+        except OSError as error:
+            raise LakeAway(f"the lake at {where}: {error.strerror or error}") from None

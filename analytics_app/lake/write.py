@@ -58,10 +58,10 @@ class Lake:
     def _rows(self, record: Record, stream: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         try:
             lines = convert(record, stream=stream, coder=self.coder)
-        except Poison as fault:
-            log.error("record %s is not in the lake: %s", _sequence(record), fault)
-            self.on_poison(record, fault)
-            yield f"{DEAD_LETTERS}/date={_day_of_change(record)}", self._letter(record, stream, str(fault))
+        except Poison as error:
+            log.error("record %s is not in the lake: %s", _sequence(record), error)
+            self.on_poison(record, error)
+            yield f"{DEAD_LETTERS}/date={_day_of_change(record)}", self._letter(record, stream, str(error))
             return
         for line in lines:
             yield _folder(line), line.row
@@ -131,8 +131,8 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[st
     lake, first = lake_of_environment(), records[0]
     try:
         lake.append(records, stream=str(first.get("eventSourceARN", "")), source=source_of(first))
-    except storage.LakeAway as fault:
-        log.error("%s; the batch is to be sent again", fault)
+    except storage.LakeAway as error:
+        log.error("%s; the batch is to be sent again", error)
         return {"batchItemFailures": [{"itemIdentifier": _sequence(first)}]}
     return {"batchItemFailures": []}
 

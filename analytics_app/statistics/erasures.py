@@ -119,21 +119,21 @@ class Erasures:
 
 def follow_up(task: ErasureTask) -> bool:
     """Do what is left of a task; whether it is proven now that nothing is left of the student."""
-    now, left, error = study.now(), list[str](), None
+    now, left, first_error = study.now(), list[str](), None
     for name in task.left:
         if name == "lake" and not erasure.is_settled(task, now=now):
             left.append(name)  # its reader may still be bringing in what came before the erasure
             continue
         try:
             STEPS[name](task)
-        except Exception as fault:
-            log.error("erasure: %s has to be done again: %s", name, type(fault).__name__)
+        except Exception as error:
+            log.error("erasure: %s has to be done again: %s", name, type(error).__name__)
             left.append(name)
-            error = error or _describe(name, fault)
+            first_error = first_error or _describe(name, error)
     if not left and erasure.prove(task, now=now):
         log.info("an erasure is proven: nothing of the student was found in any place")
         return True
-    erasure.note_progress(task, left=left or ["table", "statistics"], error=error, now=now)
+    erasure.note_progress(task, left=left or ["table", "statistics"], error=first_error, now=now)
     return False
 
 

@@ -79,8 +79,8 @@ def _bound(value: Moment, *, through: bool = False) -> str:
         value = datetime(value.year, value.month, value.day, tzinfo=UTC) + timedelta(days=int(through))
     try:
         return keys.stamp(value)[:-1]
-    except keys.BadKey as fault:
-        raise BadRange(str(fault)) from None
+    except keys.BadKey as error:
+        raise BadRange(str(error)) from None
 
 
 def _read(text: str) -> date | datetime:

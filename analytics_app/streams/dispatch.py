@@ -522,8 +522,8 @@ class Poller:
             }
         try:
             return self._get_iterator(shard_id, where)
-        except ClientError as fault:
-            if fault.response["Error"]["Code"] != "TrimmedDataAccessException":
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TrimmedDataAccessException":
                 raise
             log.warning("%s: the stream no longer holds what was missed; see docs/operations.md", self.worker)
             return self._get_iterator(shard_id, {"ShardIteratorType": "TRIM_HORIZON"})

@@ -51,8 +51,8 @@ def chart(request: HttpRequest, name: str, form: str) -> HttpResponse:
         rows = chart_cards.kept(name, asked) if asked else None
         if rows is None:
             rows = _rows(name, request.GET, roles_in_view(request))
-    except Refused as fault:
-        return _told(str(fault), 422)
+    except Refused as error:
+        return _told(str(error), 422)
     version = chart_cards.version_of(rows)
     etag = f'"{"-".join((name, version, form, *look.values()))}"'
     if name == "student_sessions" and asked != version:  # else it is part of a page, which was audited
@@ -156,8 +156,8 @@ def _before_after(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows
 
     try:
         return analysis.of(form.chosen(), **dashboards.who_is_analysed(form)).before_after()
-    except analysis.TooMany as fault:
-        raise Refused(f"from: {fault}") from None
+    except analysis.TooMany as error:
+        raise Refused(f"from: {error}") from None
 
 
 def _student_sessions(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows:
@@ -171,6 +171,6 @@ def _student_sessions(name: str, form: ChosenForm, *, roles: frozenset[str]) -> 
 def _scored(listing: paging.Listing, form: ChosenForm, roles: frozenset[str]) -> list[session_scores.Scored]:
     try:
         page = paging.page(listing, form.sent.get("cursor"), size=dashboards.PER_PAGE)
-    except paging.BadCursor as fault:
-        raise Refused(f"cursor: {fault}.") from None
+    except paging.BadCursor as error:
+        raise Refused(f"cursor: {error}.") from None
     return session_scores.scored(readable(page.items, Session), roles)

@@ -408,8 +408,8 @@ def inference(request: HttpRequest) -> HttpResponse:
 
     try:
         outcome = analysis.of(form.chosen(), **who_is_analysed(form))
-    except analysis.TooMany as fault:
-        return _show(request, "dashboard_inference", form, too_many=str(fault))
+    except analysis.TooMany as error:
+        return _show(request, "dashboard_inference", form, too_many=str(error))
     return _show(
         request,
         "dashboard_inference",

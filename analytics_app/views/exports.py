@@ -157,10 +157,10 @@ def download(request: HttpRequest, export_id: str) -> HttpResponseBase:
     try:
         export_jobs.may_hand_out(job, by=actor(request), now=study.now())
         file = export_request.path_of(job).open("rb")  # before the note: what is not there does not leave
-    except export_jobs.NotAllowed as fault:
-        return _refused(request, str(fault), 403)
-    except export_jobs.NoLonger as fault:
-        return _refused(request, str(fault), 410)
+    except export_jobs.NotAllowed as error:
+        return _refused(request, str(error), 403)
+    except export_jobs.NoLonger as error:
+        return _refused(request, str(error), 410)
     except FileNotFoundError:
         return _refused(request, "The file is not on this machine. Ask for the export again.", 410)
     try:

@@ -261,14 +261,14 @@ def answer(request: HttpRequest, session_id: str, mark: str, question: str) -> H
             package=package,
             now=study.now(),
         )
-    except InvalidField as fault:
-        form.add_error(fault.field if fault.field in form.fields else None, f"{fault.reason}.")
+    except InvalidField as error:
+        form.add_error(error.field if error.field in form.fields else None, f"{error.reason}.")
         return _page(request, found, list_name, form, status=422)
     except (ChangedMeanwhile, NotYours):
         fresh = load()
         return _page(request, fresh, list_name, form.with_state_of(fresh, by), status=409, changed=True)
-    except (ConsentNotInForce, Busy) as fault:
-        messages.error(request, f"Not saved: {fault}.")
+    except (ConsentNotInForce, Busy) as error:
+        messages.error(request, f"Not saved: {error}.")
         return _page(request, found, list_name, form, status=409)
     messages.success(request, _thanks(stored, by))
     return redirect(_url(Place(session_id, mark, question), list_name))

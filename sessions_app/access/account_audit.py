@@ -40,9 +40,9 @@ def tell(action: str, *, by: audit_log.Actor, **told: Any) -> None:
     """Takes what audit.entry takes."""
     try:
         audit_log.record(action, by=by, now=study.now(), **told)
-    except (Busy, InvalidField, PynamoDBException) as fault:
-        log.error("%s could not be told: %s", action, type(fault).__name__)
-        raise NotTold(action) from fault
+    except (Busy, InvalidField, PynamoDBException) as error:
+        log.error("%s could not be told: %s", action, type(error).__name__)
+        raise NotTold(action) from error
 
 
 def tell_if_possible(action: str, *, by: audit_log.Actor, **told: Any) -> None:

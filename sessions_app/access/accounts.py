@@ -60,9 +60,9 @@ def refuse_demo_accounts() -> None:
         return
     try:
         names = demo_accounts()
-    except DatabaseError as fault:
+    except DatabaseError as error:
         raise SystemExit(
-            f"Production does not start: the staff accounts cannot be read ({type(fault).__name__}). "
+            f"Production does not start: the staff accounts cannot be read ({type(error).__name__}). "
             "Check DATABASE_URL and run `manage.py migrate`."
         ) from None
     if names:

@@ -210,8 +210,8 @@ def _change(job: ExportJob, actions: Iterable[Action], condition: Any) -> bool:
     """Whether the job was as expected, and is changed now."""
     try:
         job.update(actions=list(actions), condition=condition & Item.PK.exists())
-    except UpdateError as fault:
-        if fault.cause_response_code != "ConditionalCheckFailedException":
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
             raise
         return False
     return True

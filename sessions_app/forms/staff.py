@@ -85,8 +85,8 @@ def checked_age(age: int, ages: Ages, offered: Set[str]) -> int:
     """An age that the study takes and has forms for. Raises ValidationError."""
     try:
         ages.check(age)
-    except AgeOutsideStudy as fault:
-        raise ValidationError(str(fault)) from None
+    except AgeOutsideStudy as error:
+        raise ValidationError(str(error)) from None
     if not set(forms_needed(age)) <= offered:
         raise ValidationError("The study has no consent form for this age.")
     return age

@@ -208,15 +208,15 @@ def _start(request: HttpRequest, student: Student, place: Location) -> HttpRespo
         return _check(request, student, place, form, 422)
     try:
         verified = _verified(request, form, place)
-    except location_check.BadPosition as fault:
-        form.add_error(None, f"The position cannot be used: {fault}. Check again.")
+    except location_check.BadPosition as error:
+        form.add_error(None, f"The position cannot be used: {error}. Check again.")
         verified = None
     if verified is None:
         return _check(request, student, place, form, 422)
     try:
         run = _started(request, student, place, form.cleaned_data, verified)
-    except ConsentNotInForce as fault:
-        form.add_error(None, f"The session was not started and nothing was stored. {fault}")
+    except ConsentNotInForce as error:
+        form.add_error(None, f"The session was not started and nothing was stored. {error}")
         return _check(request, student, place, form, 403)
     except open_session.AlreadyOpen:
         form.add_error(None, "The session was not started and nothing was stored.")
@@ -323,8 +323,8 @@ def _by_code(form: Any, place: Location, common: dict[str, Any]) -> session_star
         location_check.check_place_code(
             form.cleaned_data["place_code"], location=place.key, secret=settings.SECRET_KEY, now=study.now()
         )
-    except location_check.BadCode as fault:
-        form.add_error("place_code", str(fault))
+    except location_check.BadCode as error:
+        form.add_error("place_code", str(error))
         return None
     return session_start.Verified(method="QR_code", confidence="high", **common)
 

@@ -29,8 +29,8 @@ def while_away(answer: Callable[[HttpRequest], HttpResponse]) -> Callable[[View]
         def guarded(request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
             try:
                 return view(request, *arguments, **options)
-            except (Busy, PynamoDBException) as fault:
-                log.warning("the store did not answer: %s", type(fault).__name__)
+            except (Busy, PynamoDBException) as error:
+                log.warning("the store did not answer: %s", type(error).__name__)
                 return answer(request)
 
         return guarded

@@ -268,11 +268,11 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
             by=actor(request),
             now=study.now(),
         )
-    except FormChanged as fault:
-        messages.warning(request, str(fault))
+    except FormChanged as error:
+        messages.warning(request, str(error))
         return _ask(request, told[0].form.kind, _form(told[0].form.kind, None), [about, learning])
-    except Erased as fault:
-        messages.error(request, f"{fault} Nothing was stored. Begin anew if the student comes back.")
+    except Erased as error:
+        messages.error(request, f"{error} Nothing was stored. Begin anew if the student comes back.")
         return redirect("student_new")
     except (Busy, Refused, PynamoDBException):
         told[-1].add_error(None, "The store did not answer, so nothing was saved. Please send it again.")

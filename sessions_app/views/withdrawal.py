@@ -86,6 +86,6 @@ def _erase(request: HttpRequest, student_id: str, reason: str) -> HttpResponse:
             now=study.now(),
             wait=lambda seconds: time.sleep(min(seconds, PATIENCE)),
         )
-    except erasure.NotAllFound as fault:
-        messages.warning(request, f"Not everything is erased yet: {fault}. Press the button once more.")
+    except erasure.NotAllFound as error:
+        messages.warning(request, f"Not everything is erased yet: {error}. Press the button once more.")
     return redirect("withdraw", student_id)

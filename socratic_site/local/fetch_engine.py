@@ -52,8 +52,8 @@ def main() -> int:
     try:
         fetch_engine()
         fetch_java()
-    except (EngineError, subprocess.CalledProcessError, OSError) as fault:
-        print(f"The embedded DynamoDB could not be fetched: {fault}", file=sys.stderr)
+    except (EngineError, subprocess.CalledProcessError, OSError) as error:
+        print(f"The embedded DynamoDB could not be fetched: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -127,10 +127,10 @@ def only_one(var: Path) -> Iterator[None]:
     with (var / "run.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
+        except BlockingIOError as error:
             raise CannotRun(
                 f"`make run` is running in this folder already ({var / 'local.env'} says where)."
-            ) from fault
+            ) from error
         yield
 
 
@@ -332,8 +332,8 @@ def main() -> int:
     except Stopped:
         print("\n  Stopped; the data stay.", flush=True)
         return 0
-    except (CannotRun, EngineError) as fault:
-        print(f"\n  {fault}", file=sys.stderr, flush=True)
+    except (CannotRun, EngineError) as error:
+        print(f"\n  {error}", file=sys.stderr, flush=True)
         return 1
 
 

@@ -47,8 +47,8 @@ def check(condition: str | None = CELL.code) -> str:
         call_command(
             "rebuild_statistics", check=True, no_stream=True, patience=0, condition=condition, stdout=told
         )
-    except CommandError as fault:
-        told.write(str(fault))
+    except CommandError as error:
+        told.write(str(error))
     return told.getvalue()
 
 

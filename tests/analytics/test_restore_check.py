@@ -68,8 +68,8 @@ def check(restored: Any, *words: str) -> tuple[str, str]:
     told = io.StringIO()
     try:
         call_command("restore_check", restored.name, *words, stdout=told)
-    except CommandError as fault:
-        return told.getvalue(), f"{fault} (exit {fault.returncode})"
+    except CommandError as error:
+        return told.getvalue(), f"{error} (exit {error.returncode})"
     return told.getvalue(), ""
 
 

@@ -389,8 +389,8 @@ def at_once(*calls: Callable[[], object]) -> None:
         barrier.wait()
         try:
             call()
-        except Exception as fault:
-            faults.append(fault)
+        except Exception as error:
+            faults.append(error)
 
     threads = [threading.Thread(target=run, args=(call,)) for call in calls]
     for thread in threads:

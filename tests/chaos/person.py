@@ -141,8 +141,8 @@ class Person:
         while time.monotonic() < until:
             try:
                 seen = await self.device.page.evaluate(SEEN)
-            except Error as fault:
-                if "context was destroyed" not in str(fault):
+            except Error as error:
+                if "context was destroyed" not in str(error):
                     raise
                 seen = None
             if seen:

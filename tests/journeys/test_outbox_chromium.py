@@ -106,8 +106,8 @@ def apart(before: Locator, after: Locator) -> bool:
 def try_again(page: Page) -> None:
     try:
         page.evaluate("dispatchEvent(new Event('online'))")
-    except Error as fault:
-        if "context was destroyed" not in str(fault):
+    except Error as error:
+        if "context was destroyed" not in str(error):
             raise
         # the outbox had tried again by itself, and led on to the next page
 

@@ -43,19 +43,19 @@ class Command(BaseCommand):
         try:
             gone = Gone(compaction.who_left(lake.coder), lake.store)
             faults = self.compact(lake.store, gone, options["month"], quiet=options["quiet"])
-        except PynamoDBException as fault:
+        except PynamoDBException as error:
             raise CommandError(
-                f"The table does not answer ({type(fault).__name__}), and only it knows who has left the "
+                f"The table does not answer ({type(error).__name__}), and only it knows who has left the "
                 "study. Nothing was changed."
             ) from None
-        except Taken as fault:
+        except Taken as error:
             raise CommandError(
-                f"{fault}. What is done stays; run it again when that one has ended."
+                f"{error}. What is done stays; run it again when that one has ended."
             ) from None
-        except LakeAway as fault:
-            raise CommandError(f"{fault}. Every file is whole; run it again and it goes on.") from None
-        except bundle.CannotWrite as fault:
-            raise CommandError(str(fault)) from None
+        except LakeAway as error:
+            raise CommandError(f"{error}. Every file is whole; run it again and it goes on.") from None
+        except bundle.CannotWrite as error:
+            raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             raise CommandError("Stopped; every file is whole. Run it again.", returncode=130) from None
         if faults:

@@ -72,18 +72,18 @@ class Command(BaseCommand):
         try:
             choice.check()
             export_jobs.may_have(choice.profile, by=by, reason=options["reason"])
-        except BadChoice as fault:
-            raise CommandError(f"--{fault.field.removesuffix('s')}: {fault}") from None
-        except InvalidField as fault:
-            raise CommandError(f"--{fault.field} {fault.reason}") from None
+        except BadChoice as error:
+            raise CommandError(f"--{error.field.removesuffix('s')}: {error}") from None
+        except InvalidField as error:
+            raise CommandError(f"--{error.field} {error.reason}") from None
         self.look_for_table()
         try:
             self.export(choice, Path(options["out"]), by, options)
         except (bundle.CannotWrite, BadChoice) as error:
             raise CommandError(str(error)) from None
-        except (PynamoDBException, BotoCoreError, ClientError, read.Overloaded) as fault:
+        except (PynamoDBException, BotoCoreError, ClientError, read.Overloaded) as error:
             raise CommandError(
-                f"The table does not answer ({type(fault).__name__}); nothing was kept. Try again."
+                f"The table does not answer ({type(error).__name__}); nothing was kept. Try again."
             ) from None
         except KeyboardInterrupt:
             raise CommandError("Stopped; nothing was kept.", returncode=130) from None
@@ -111,8 +111,8 @@ class Command(BaseCommand):
         name = settings.SOCRATIC_TABLE
         try:
             known = table.describe(table.connect(region=settings.AWS_REGION), name)
-        except (BotoCoreError, ClientError) as fault:
-            raise CommandError(f"The table does not answer ({type(fault).__name__}).") from None
+        except (BotoCoreError, ClientError) as error:
+            raise CommandError(f"The table does not answer ({type(error).__name__}).") from None
         if known is None:
             raise CommandError(f"There is no table {name}: make it with `manage.py create_table`.")
 

@@ -84,9 +84,9 @@ class Command(BaseCommand):
             buried = self.buried(client, name, options["tombstones_of"], options["without_newer"])
             with bound_to(name):
                 parts = [*self.parts(buried, options["expect"])]
-        except (BotoCoreError, ClientError, PynamoDBException, Busy) as fault:
+        except (BotoCoreError, ClientError, PynamoDBException, Busy) as error:
             raise CommandError(
-                f"The table does not answer ({type(fault).__name__}). What was erased stays so; run it again."
+                f"The table does not answer ({type(error).__name__}). What was erased stays so; run it again."
             ) from None
         self.report(name, parts, left_out)
 
@@ -135,8 +135,8 @@ class Command(BaseCommand):
         told = io.StringIO()
         try:
             call_command(command, stdout=told, **options)
-        except CommandError as fault:
-            return Part(name, f"{told.getvalue()}{fault}", in_order=False)
+        except CommandError as error:
+            return Part(name, f"{told.getvalue()}{error}", in_order=False)
         return Part(name, told.getvalue(), in_order=True)
 
     def replayed(self, buried: list[str]) -> Part:
@@ -144,8 +144,8 @@ class Command(BaseCommand):
         for student_id in tqdm(buried, desc="tombstones", file=sys.stderr, disable=None):
             try:
                 back += erased_again(student_id, by=Actor(getuser(), "system"))
-            except (erasure.NotAllFound, StudentNotFound) as fault:
-                failed.append(f"{student_id}: {type(fault).__name__}: {fault}; run it again")
+            except (erasure.NotAllFound, StudentNotFound) as error:
+                failed.append(f"{student_id}: {type(error).__name__}: {error}; run it again")
         told = f"{len(buried)} replayed, {back} of whom had come back and are erased again"
         return Part("Tombstones", "\n".join([told, *failed]), in_order=not failed)
 

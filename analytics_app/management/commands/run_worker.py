@@ -382,10 +382,10 @@ class LakeWriter:
             )
         try:
             found = self.poller.poll() > 0
-        except LakeAway as fault:
-            if str(fault) != self.said:  # once, not with every try
-                log.error("%s", fault)
-            self.said = str(fault)
+        except LakeAway as error:
+            if str(error) != self.said:  # once, not with every try
+                log.error("%s", error)
+            self.said = str(error)
             raise
         self.said = ""
         return found

@@ -38,6 +38,6 @@ def _keep(form: ConsentForm, now: datetime) -> None:
     )
     try:
         text.save(condition=Item.PK.does_not_exist())
-    except PutError as fault:
-        if fault.cause_response_code != "ConditionalCheckFailedException":
+    except PutError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
             raise

@@ -104,8 +104,8 @@ def carry_on(*, form: ConsentForm, by: Actor, now: datetime, most: int = BATCH) 
             actions=_progress(decision, entries, marked, now, done=len(entries) < most),
             condition=_unmoved(decision),
         )
-    except UpdateError as fault:
-        if fault.cause_response_code != "ConditionalCheckFailedException":
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
             raise
         # Somebody else carried it on from the same place: the marks are the same, the count is theirs.
     return _read(form)

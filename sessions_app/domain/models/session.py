@@ -305,8 +305,8 @@ class Session(Item, discriminator="session"):
         told = self.experimental_condition
         try:
             condition = keys.Condition.from_code(told.condition_code)
-        except keys.BadKey as fault:
-            raise InvalidField("experimental_condition.condition_code", f"is unknown: {fault}") from None
+        except keys.BadKey as error:
+            raise InvalidField("experimental_condition.condition_code", f"is unknown: {error}") from None
         if told.interval_minutes != condition.minutes:
             raise InvalidField("experimental_condition.interval_minutes", f"is not that of {condition.code}")
         if (told.location, told.intervention_type) != (condition.location, condition.type):

@@ -246,8 +246,8 @@ class Timestamp(Attribute[datetime]):
     def _read(self, text: str) -> datetime:
         try:
             return keys.moment(text)
-        except keys.BadKey as fault:
-            raise InvalidField(_path(self), f"is a bad timestamp: {fault}") from None
+        except keys.BadKey as error:
+            raise InvalidField(_path(self), f"is a bad timestamp: {error}") from None
 
 
 def _serialized(container: Any, null_check: bool) -> dict[str, Any]:
@@ -290,8 +290,8 @@ class Map(MapAttribute[str, Any]):
     def serialize(self, values: Any, *, null_check: bool = True) -> dict[str, Any]:
         try:
             return _serialized(self._typed(values), null_check)
-        except InvalidField as fault:
-            raise fault.within(_path(self)) if getattr(self, "attr_path", None) else fault from None
+        except InvalidField as error:
+            raise error.within(_path(self)) if getattr(self, "attr_path", None) else error from None
 
     def _typed(self, values: Any) -> Any:
         if isinstance(values, type(self)):
@@ -300,8 +300,8 @@ class Map(MapAttribute[str, Any]):
             raise InvalidField("value", f"must be a map, not {values!r}")
         try:
             return type(self)(**values)
-        except ValueError as fault:
-            raise InvalidField("value", str(fault)) from None
+        except ValueError as error:
+            raise InvalidField("value", str(error)) from None
 
     @classmethod
     def _instantiate(cls, attribute_values: dict[str, Any]) -> Any:
@@ -371,8 +371,8 @@ class ListOf(ListAttribute[Any]):
             element: Any = value if isinstance(value, element_type) else element_type()
             try:
                 serialized.append({element.attr_type: element.serialize(value)})
-            except InvalidField as fault:
-                raise fault.within(f"{_path(self)}[{place}]") from None
+            except InvalidField as error:
+                raise error.within(f"{_path(self)}[{place}]") from None
         return serialized
 
 
@@ -414,8 +414,8 @@ class NumberMap(Attribute[dict[str, float]]):
                 name: {"N": Number(least=0, attr_name=name).serialize(number)}
                 for name, number in value.items()
             }
-        except InvalidField as fault:
-            raise fault.within(_path(self)) from None
+        except InvalidField as error:
+            raise error.within(_path(self)) from None
 
     def stand_in(self) -> dict[str, float]:
         return {}

@@ -96,8 +96,8 @@ def moment(text: str) -> datetime:
         raise BadKey(f"{text!r} is not a UTC timestamp like 2025-10-23T14:30:00Z")
     try:
         return datetime.fromisoformat(found[1] + (found[2] or "") + "+00:00")
-    except ValueError as fault:
-        raise BadKey(f"{text!r} is not a UTC timestamp: {fault}") from None
+    except ValueError as error:
+        raise BadKey(f"{text!r} is not a UTC timestamp: {error}") from None
 
 
 def interval_key(minutes: float) -> str:

@@ -75,8 +75,8 @@ def describe(client: Any, name: str) -> dict[str, Any] | None:
     """DescribeTable's answer, None when there is no such table."""
     try:
         table: dict[str, Any] = client.describe_table(TableName=name)["Table"]
-    except ClientError as fault:
-        if _code(fault) == "ResourceNotFoundException":
+    except ClientError as error:
+        if _code(error) == "ResourceNotFoundException":
             return None
         raise
     return table
@@ -131,10 +131,10 @@ def turn_on_recovery(client: Any, name: str, *, wait: Callable[[float], None] = 
             client.update_continuous_backups(
                 TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
             )
-        except ClientError as fault:
-            if _code(fault) == UNKNOWN_OPERATION:
+        except ClientError as error:
+            if _code(error) == UNKNOWN_OPERATION:
                 return NOT_AVAILABLE
-            if _code(fault) != BACKUPS_NOT_READY or attempt == 29:
+            if _code(error) != BACKUPS_NOT_READY or attempt == 29:
                 raise
             wait(2)  # a table seconds old cannot be backed up yet
         else:
@@ -146,8 +146,8 @@ def recovery(client: Any, name: str) -> str:
     """Whether point-in-time recovery is "on" or "off", or NOT_AVAILABLE."""
     try:
         told = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
-    except ClientError as fault:
-        if _code(fault) == UNKNOWN_OPERATION:
+    except ClientError as error:
+        if _code(error) == UNKNOWN_OPERATION:
             return NOT_AVAILABLE
         raise
     state = told.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
@@ -161,8 +161,8 @@ def tag(client: Any, name: str, tags: Mapping[str, str]) -> str:
         client.tag_resource(
             ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
-    except ClientError as fault:
-        if _code(fault) == UNKNOWN_OPERATION:
+    except ClientError as error:
+        if _code(error) == UNKNOWN_OPERATION:
             return NOT_AVAILABLE
         raise
     return ", ".join(f"{key}={value}" for key, value in tags.items())

@@ -81,8 +81,8 @@ def _add(counter: Spending, amount: int, now: datetime, *, most: int | None = No
     ]
     try:
         counter.update(actions=actions, condition=room)
-    except UpdateError as fault:
-        if fault.cause_response_code != "ConditionalCheckFailedException":
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
             raise
         return False
     return True
@@ -92,8 +92,8 @@ def _give_back(counters: list[Spending], amount: int, now: datetime) -> None:
     for counter in counters:
         try:
             _add(counter, -amount, now)
-        except PynamoDBException as fault:  # too much stays counted: the safe side
-            log.warning("a spending counter was not settled: %s", type(fault).__name__)
+        except PynamoDBException as error:  # too much stays counted: the safe side
+            log.warning("a spending counter was not settled: %s", type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)

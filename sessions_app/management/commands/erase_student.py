@@ -48,8 +48,8 @@ class Command(BaseCommand):
     def erase(self, student: str, by: audit_log.Actor, reason: str) -> Tombstone:
         try:
             return erasure.erase(self.id_of(student), by=by, reason=reason, now=study.now())
-        except (StudentNotFound, erasure.NotAllFound) as fault:
-            raise CommandError(f"{student}: {type(fault).__name__}: {fault}") from None
+        except (StudentNotFound, erasure.NotAllFound) as error:
+            raise CommandError(f"{student}: {type(error).__name__}: {error}") from None
 
     def everybody(self) -> Iterator[str]:
         if not study.is_expired():
@@ -67,15 +67,15 @@ class Command(BaseCommand):
         for student_id in tqdm(ids, desc="tombstones", disable=None):
             try:
                 erasure.replay(student_id, by=by, now=study.now())
-            except erasure.NotAllFound as fault:
-                raise CommandError(f"{student_id}: {fault}; run it again") from None
+            except erasure.NotAllFound as error:
+                raise CommandError(f"{student_id}: {error}; run it again") from None
         self.stdout.write(f"{len(ids)} tombstones replayed")
 
     def ids_in(self, name: str) -> list[str]:
         try:
             return erasure.buried_in(table.connect(region=settings.AWS_REGION), name)
-        except ClientError as fault:
-            raise CommandError(f"{name} cannot be read: {fault.response['Error']['Code']}") from None
+        except ClientError as error:
+            raise CommandError(f"{name} cannot be read: {error.response['Error']['Code']}") from None
 
     def tell(self, told: Tombstone) -> None:
         self.stdout.write(

@@ -68,8 +68,8 @@ class Command(BaseCommand):
                 condition=keys.Condition.from_code(options["condition"]) if options["condition"] else None,
                 label=options["label"],
             )
-        except (simulated_cohort.BadCohort, keys.BadKey) as fault:
-            raise CommandError(str(fault)) from None
+        except (simulated_cohort.BadCohort, keys.BadKey) as error:
+            raise CommandError(str(error)) from None
 
     def add_member(self, username: str) -> None:
         user = User.objects.filter(username=username).first()
@@ -97,8 +97,8 @@ class Command(BaseCommand):
             for index in range(cohort.size):
                 try:
                     run = simulated_cohort.admit(cohort, index)
-                except Exception as fault:  # the others go on; the end tells
-                    faults[self.named(fault, index)] += 1
+                except Exception as error:  # the others go on; the end tells
+                    faults[self.named(error, index)] += 1
                     bar.update()
                     continue
                 walk = pool.submit(simulated_cohort.walk, cohort, index, run)

@@ -66,8 +66,8 @@ class Command(BaseCommand):
     def anchor(self, expect: str | None) -> verification.Anchor | None:
         try:
             return verification.Anchor.read(expect) if expect is not None else None
-        except ValueError as fault:
-            raise CommandError(f"--expect {fault}") from None
+        except ValueError as error:
+            raise CommandError(f"--expect {error}") from None
 
     def signing(self) -> SealKeys | None:
         try:

@@ -138,8 +138,8 @@ def words(request: HttpRequest, session_id: str) -> HttpResponse:
         return _words_page(request, run, form, 422 if form.is_bound else 200)
     try:
         session_messages.send_note(run, text=form.cleaned_data["text"], by=actor(request), now=study.now())
-    except session_messages.BadNote as fault:
-        form.add_error("text", str(fault))
+    except session_messages.BadNote as error:
+        form.add_error("text", str(error))
     except (SessionClosed, ConsentNotInForce):
         form.add_error(None, CLOSED)
     except (Busy, PynamoDBException):

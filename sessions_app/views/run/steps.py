@@ -252,8 +252,8 @@ def send(
         return stopped(request, run)
     except DifferentAnswer as conflict:
         return different(request, run, this, conflict)
-    except (BadAnswer, assessment.BadChoice, InvalidField) as fault:
-        form.add_error("answer" if "answer" in form.fields else None, str(fault))
+    except (BadAnswer, assessment.BadChoice, InvalidField) as error:
+        form.add_error("answer" if "answer" in form.fields else None, str(error))
         return faulty(request, form, again)
     except (Busy, PynamoDBException):
         if script:
