@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from .access import field_policy
 from .access.roles import is_confined, roles_in_view
+from .domain.models import Session
 
 Thing = TypeVar("Thing")
 
@@ -28,6 +29,19 @@ def seen(request: HttpRequest, thing: Thing) -> Thing:
     """
     if is_confined(request):
         return thing
+    return field_policy.masked(thing, _roles(request))
+
+
+def hides_arm(request: HttpRequest, session: Session) -> bool:
+    """Whether the reader must not see which arm this session is in."""
+    return not is_confined(request) and field_policy.hides_arm(session, _roles(request))
+
+
+def sees_open_arms(request: HttpRequest) -> bool:
+    return bool(_roles(request) - {"facilitator"})
+
+
+def _roles(request: HttpRequest) -> frozenset[str]:
+    """A facilitator sees what belongs to the own sites; what another role opens is not of these."""
     roles = roles_in_view(request)
-    # A facilitator sees what belongs to the own sites. Where another role opens the page, it is not of these.
-    return field_policy.masked(thing, roles - {"facilitator"} or roles)
+    return roles - {"facilitator"} or roles

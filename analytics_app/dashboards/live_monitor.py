@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sessions_app.access import field_policy
 from sessions_app.domain import flow
 from sessions_app.domain.models import (
     AnswerConflict,
@@ -30,6 +31,7 @@ from sessions_app.domain.session import devices
 from sessions_app.domain.session import messages as session_messages
 from sessions_app.domain.session.record import SILENT_AFTER, Run
 from sessions_app.domain.store import keys
+from sessions_app.presenters import session_timeline
 
 LEFT = timedelta(hours=2)
 """Without anything stored for so long, nobody is there any more."""
@@ -60,9 +62,24 @@ class Row:
     calls: tuple[Call, ...] = ()
     problems: tuple[str, ...]
 
+    def without_arm(self) -> Row:
+        """For readers who must not see the arm, which steps, flags and the tutor's state give away."""
+        phase = session_timeline.phases(self.session)
+        hidden = {PROBLEM_FLAGS.get(flag) for flag in field_policy.DYNAMIC_FLAGS}
+        return replace(
+            self,
+            number=phase.done + 1,
+            steps=phase.total,
+            label=phase.stage,
+            flags=tuple(flag for flag in self.flags if flag not in field_policy.DYNAMIC_FLAGS),
+            problems=tuple(problem for problem in self.problems if problem not in hidden),
+        )
+
     @property
     def tutor(self) -> str:
-        """`stood in`, `offline`, `ok`, or nothing where the questions are fixed."""
+        """`hidden`, `stood in`, `offline`, `ok`, or nothing where the questions are fixed."""
+        if self.session.is_arm_hidden:
+            return "hidden"
         if self.session.experimental_condition.intervention_type == "static":
             return ""
         if "ai_fallback" in self.flags:
@@ -93,6 +110,12 @@ class Board:
     at: datetime
     alarms: tuple[Alarm, ...] = ()
     unreadable: tuple[Session, ...] = ()
+
+    def without_arms(self) -> Board:
+        rows, offline, left = (
+            tuple(row.without_arm() for row in part) for part in (self.rows, self.offline, self.left)
+        )
+        return replace(self, rows=rows, offline=offline, left=left)
 
     @property
     def calling(self) -> int:

@@ -12,7 +12,7 @@ from sessions_app import study
 from sessions_app.access import sites
 from sessions_app.access.roles import allow
 from sessions_app.domain.tutor import budget
-from sessions_app.pages import render
+from sessions_app.pages import render, sees_open_arms
 
 from ..dashboards import live_monitor as boards
 
@@ -32,6 +32,8 @@ def board(request: HttpRequest) -> HttpResponse:
         if is_part:
             return HttpResponse(status=503)
         raise
+    if not sees_open_arms(request):
+        shown = shown.without_arms()
     template = "monitor/board.html#board" if is_part else "monitor/board.html"
     response = render(request, template, {"board": shown, "silent": silent, "seconds": SECONDS})
     patch_vary_headers(response, ["HX-Request"])

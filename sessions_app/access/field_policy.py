@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
-from ..domain.models.session import FLAGS
+from ..domain.models.session import FLAGS, Session
 from ..domain.store.items import Item, Map
 from ..domain.store.lenient_reading import Remark
 
@@ -371,6 +371,25 @@ def readers(entity: str) -> frozenset[str]:
     return frozenset().union(*(each.roles for each in RULES.get(entity, {}).values()))
 
 
+# --- the arm of a session that has not ended
+
+ARM: Final = (
+    "experimental_condition.interval_minutes",
+    "experimental_condition.intervention_type",
+    "experimental_condition.condition_code",
+    "allocation.reason",
+    "GSI1PK",
+    "GSI4PK",
+)
+DYNAMIC_FLAGS: Final = frozenset({"ai_fallback", "offline_tutor"})
+"""Flags that only sessions with dynamic questions have."""
+
+
+def hides_arm(session: Session, roles: frozenset[str]) -> bool:
+    """Facilitators learn the arm when the session has ended, so that it guides nobody before."""
+    return roles <= {"facilitator"} and session.is_open and session.is_readable
+
+
 # --- items without what a reader does not see
 
 Thing = TypeVar("Thing")
@@ -407,10 +426,26 @@ def _masked_item(item: Item, roles: frozenset[str]) -> Item:
     discriminator: Any = Item.get_attributes()["entity_type"]
     entity = str(discriminator.get_discriminator(type(item)))
     shown: Any = _masked_map(item, roles, entity, "")
+    if isinstance(item, Session) and hides_arm(item, roles):
+        _hide_arm(shown)
     shown.faults = _about(item.faults, roles, entity)
     shown.adjustments = _about(item.adjustments, roles, entity)
     typed: Item = shown
     return typed
+
+
+def _hide_arm(shown: Session) -> None:
+    """Of a masked copy, which shares no map with the item itself."""
+    shown.is_arm_hidden = True
+    for path in ARM:
+        *parents, name = path.split(".")
+        holder: Any = shown
+        for parent in parents:
+            holder = holder.attribute_values.get(parent) if holder is not None else None
+        if holder is not None:
+            holder.attribute_values.pop(name, None)
+    flags = shown.metadata.data_quality_flags or []
+    shown.metadata.data_quality_flags = [flag for flag in flags if flag not in DYNAMIC_FLAGS]
 
 
 def _about(remarks: Iterable[Remark], roles: frozenset[str], entity: str) -> tuple[Remark, ...]:

@@ -83,8 +83,27 @@ class Progress:
     stage: str
 
 
+PHASES = ("Baseline assessment", "Lesson", "Final assessment", "Survey")
+"""The course of every session, whatever its arm: the number of steps would give the arm away."""
+
+
+def phases(session: Session) -> Progress:
+    """How far a session is, for readers from whom its arm is hidden."""
+    status = session.completion_status
+    finished = (
+        status.baseline_completed,
+        status.final_assessment_completed or (status.content_completed and status.interventions_completed),
+        status.final_assessment_completed,
+        status.post_survey_completed,
+    )
+    done = next((i for i, is_done in enumerate(finished) if not is_done), len(PHASES))
+    return Progress(done, len(PHASES), PHASES[done] if done < len(PHASES) else "")
+
+
 def progress(session: Session) -> Progress:
     """How far a session is, to the stage, from its METADATA alone: lists read nothing else."""
+    if session.is_arm_hidden:
+        return phases(session)
     stages = flow.plan(session.condition.interval)
     done = _stages_done(session, stages)
     following = next((stage.label for stage in stages if stage.name not in done), "")
@@ -94,6 +113,8 @@ def progress(session: Session) -> Progress:
 
 def exact_progress(run: Run) -> Progress:
     """How far a session is, to the step."""
+    if run.session.is_arm_hidden:
+        return phases(run.session)
     done = sum(min(run.done.get(stage.name, 0), stage.steps) for stage in run.stages)
     step = run.step
     return Progress(done, sum(stage.steps for stage in run.stages), step.stage.label if step else "")
@@ -172,7 +193,26 @@ class Entry:
 
 
 def timeline(run: Run, package: Package) -> list[Entry]:
+    """To readers from whom the arm is hidden the lesson is one line."""
+    if run.session.is_arm_hidden:
+        return [_verification(run), *_phase_entries(run), _end(run)]
     return [_verification(run), *(_stage(run, stage, package) for stage in run.stages), _end(run)]
+
+
+def _phase_entries(run: Run) -> list[Entry]:
+    now = phases(run.session).done
+    facts = {
+        0: _assessment_facts(run.assessments.get("baseline")),
+        2: _assessment_facts(run.assessments.get("final")),
+        3: _survey_facts(run),
+    }
+    entries = []
+    for i, title in enumerate(PHASES):
+        at, lines = facts.get(i, (None, []))
+        state = "done" if i < now else "now" if i == now else ""
+        waiting = {"done": "Done.", "now": "Now."}.get(state) or why_missing(run)
+        entries.append(Entry(title=title, at=at, state=state, facts=tuple(lines or [waiting])))
+    return entries
 
 
 def _verification(run: Run) -> Entry:

@@ -28,7 +28,7 @@ from ..domain.store import keys
 from ..domain.store.transactions import Busy
 from ..forms.run import StepForm, set_choices
 from ..forms.staff import StopForm
-from ..pages import render
+from ..pages import render, seen
 from ..presenters import session_timeline
 from .store_unavailable import NOT_FIELDS, while_away
 
@@ -182,11 +182,11 @@ def _check(
     if status != 503:  # the store is away: what was filled in stays, and nothing more is read
         sessions = [s for s in Session.of_student(student.student_id) if isinstance(s, Session)]
         context |= {"last": sessions[0] if sessions else None, "is_known": True}
-        context |= _open_session(student, sessions)
+        context |= _open_session(request, student, sessions)
     return render(request, "sessions/check.html", context, status=status)
 
 
-def _open_session(student: Student, sessions: list[Session]) -> dict[str, Any]:
+def _open_session(request: HttpRequest, student: Student, sessions: list[Session]) -> dict[str, Any]:
     """The session that the student is in, which has to end before another can start."""
     session = open_session.find(student, sessions)
     if session is None:
@@ -194,7 +194,7 @@ def _open_session(student: Student, sessions: list[Session]) -> dict[str, Any]:
     run = Run.load(session.session_id)
     return {
         "open": run,
-        "progress": session_timeline.exact_progress(run),
+        "progress": session_timeline.exact_progress(seen(request, run)),
         "stop_form": StopForm(),
         "may_be_offline": run.may_be_offline(study.now()),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -34,10 +34,12 @@ from ..forms.staff import (
     StopForm,
     TypeFilter,
 )
-from ..pages import render, seen
+from ..pages import hides_arm, render, seen, sees_open_arms
 from ..presenters import session_timeline, transcript
 
 FILTERS = {"day": "Day", "code": "Student", "place": "Place", "condition": "Condition", "type": "Type"}
+FILTERS_WITHOUT_ARM = {name: label for name, label in FILTERS.items() if name not in ("condition", "type")}
+"""For facilitators: what a filter finds would give the arm of a running session away."""
 FORMS: dict[str, type[forms.Form]] = {
     "day": DayFilter,
     "code": CodeFilter,
@@ -95,8 +97,9 @@ class Sought:
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     """One page of sessions, newest first; without a filter those of today."""
-    sought = _sought(request.GET).within(sites.limit_of(request))
-    context: dict[str, Any] = {"filters": FILTERS, "sought": sought}
+    filters = FILTERS if sees_open_arms(request) else FILTERS_WITHOUT_ARM
+    sought = _sought(request.GET, filters).within(sites.limit_of(request))
+    context: dict[str, Any] = {"filters": filters, "sought": sought}
     if sought.listing is not None:
         try:
             context["page"] = paging.page(sought.listing, request.GET.get("cursor"))
@@ -108,13 +111,13 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "sessions/index.html", context)
 
 
-def _sought(sent: QueryDict) -> Sought:
+def _sought(sent: QueryDict, filters: Mapping[str, str]) -> Sought:
     """The first filter that is named decides; the others are not looked at."""
     if "student" in sent:
         student_id = str(sent["student"])
         return _of_student("student", student_id, student_id, None)
-    named = [sent.get("by", ""), *(name for name in FILTERS if name in sent)]
-    by = next((name for name in named if name in FILTERS), "day")
+    named = [sent.get("by", ""), *(name for name in filters if name in sent)]
+    by = next((name for name in named if name in filters), "day")
     default = {by: DEFAULTS.get(by) or (_today().isoformat() if by == "day" else None)}
     form = FORMS[by](sent if by in sent else default if default[by] else None)
     if not form.is_valid():
@@ -196,7 +199,10 @@ def show(request: HttpRequest, session_id: str) -> HttpResponse:
 
 def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form) -> HttpResponse:
     """`bound` replaces the empty forms of the page by what was sent."""
-    run, package = seen(request, run), study.package()
+    is_hidden, package = hides_arm(request, run.session), study.package()
+    run = seen(request, run)
+    if is_hidden:  # what was asked and answered in the lesson would give the arm away
+        run = replace(run, interventions={}, content=None, conflicts=[], duplicates=[], unreadable=[])
     costs = transcript.costs(run)
     context = {
         "run": run,
@@ -204,7 +210,8 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
         "state": session_timeline.state_of(run.session),
         "missing": session_timeline.why_missing(run),
         "timeline": session_timeline.timeline(run, package),
-        "transcript": transcript.dialogue(run, package),
+        "is_arm_hidden": is_hidden,
+        "transcript": [] if is_hidden else transcript.dialogue(run, package),
         "items": transcript.compared(run, package),
         "gain": transcript.gain(run),
         "survey": transcript.survey(run, package),

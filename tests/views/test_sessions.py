@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def client(table: str) -> Client:
-    return signed_in("facilitator")
+    return signed_in("researcher")
 
 
 def text(response: Any) -> str:

@@ -376,11 +376,12 @@ def test_the_same_form_sent_twice_starts_one_session(bot: Bot, student: Student)
     assert Student.by_id(student.student_id).metadata.total_sessions == 1
 
 
-def test_the_next_session_has_another_condition(bot: Bot, student: Student) -> None:
+def test_the_next_session_at_the_location_has_the_same_condition(bot: Bot, student: Student) -> None:
     for _ in range(2):
         close(started(bot.post(check(bot, student, "home"), "start", at_home="on")))
     codes = {one.experimental_condition.condition_code for one in sessions_of(student)}
-    assert len(codes) == 2, "a student is never given the same condition while others are left"
+    assert len(codes) == 1
+    assert sorted(one.allocation.attempt for one in sessions_of(student)) == [1, 2]
 
 
 def test_an_open_session_is_shown_in_place_of_the_form(bot: Bot, student: Student) -> None:

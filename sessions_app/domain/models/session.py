@@ -124,6 +124,9 @@ class Session(Item, discriminator="session"):
         "timeline.session_start",
     )
 
+    is_arm_hidden = False
+    """True of a copy for a reader who must not see which arm the session is in."""
+
     session_id = Text()
     student_id = Text()
     student_code = Text(null=True)
@@ -211,6 +214,8 @@ class Session(Item, discriminator="session"):
 
     @property
     def unreadable_reason(self) -> str:
+        if self.is_arm_hidden:
+            return ""
         return super().unreadable_reason or self._contradiction()
 
     def _contradiction(self) -> str:
