@@ -56,7 +56,7 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/typos
-	$(PY) -m tests.support.dead_code
+	$(PY) -m support.dead_code
 	git ls-files -z 'templates/*.html' | xargs -0 $(BIN)/djade --check --target-version 5.2
 
 # Debian without python3-venv cannot put pip into a new environment: the machine's own pip does it then.

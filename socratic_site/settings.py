@@ -9,6 +9,7 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from sessions_app.domain.allocation import STRATA
 from socratic_site.local.files import BASE, var_directory
 from socratic_site.production_checks import require_safe_settings
 
@@ -94,7 +95,7 @@ MINIMUM_AGE = envint("MINIMUM_AGE", 14)
 MAXIMUM_AGE = envint("MAXIMUM_AGE", 18)
 RETENTION_UNTIL = envdate("RETENTION_UNTIL")  # the last day on which the study keeps participants' data
 ABANDON_AFTER_HOURS = envint("ABANDON_AFTER_HOURS", 24)  # 0: never
-ALLOCATION_STRATA = envlist_of("ALLOCATION_STRATA", ("location", "school", "facilitator"))
+ALLOCATION_STRATA = envlist_of("ALLOCATION_STRATA", STRATA)
 ALLOW_OUTSIDE_AGES = envbool("ALLOW_OUTSIDE_AGES", False)
 JOIN_HOURS = envint("JOIN_HOURS", 24)  # for so long a participant's link binds browsers
 EXPORT_UNREVIEWED = envbool("EXPORT_UNREVIEWED", False)  # also what the review board has not looked at yet

@@ -1,6 +1,6 @@
 """Find code that nothing uses: vulture, with what is in use outside of Python.
 
-    .venv/bin/python -m tests.support.dead_code
+    .venv/bin/python -m support.dead_code
 
 Vulture reads Python only. Names in templates, dotted paths in settings, handlers in the cloud template and
 attributes in the data dictionary are in use as well. The allowlist in `pyproject.toml` (`tool.vulture`) names
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vulture import Vulture
 
-BASE = Path(__file__).parents[2]
+BASE = Path(__file__).parents[1]
 NAME = re.compile(r"[A-Za-z_]\w*")
 
 
