@@ -20,8 +20,8 @@ from django.core.management import CommandError, call_command
 from moto import mock_aws
 
 from sessions_app import study
+from sessions_app.domain.audit import acknowledgments, published_heads, seals
 from sessions_app.domain.audit import log as audit_log
-from sessions_app.domain.audit import published_heads, seals
 from sessions_app.domain.audit.seal_keys import BadSealKey, SealKeyMissing, SealKeys
 from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditHead, ConsentEvent, Item, connection
@@ -243,6 +243,117 @@ def test_an_entry_that_is_dated_ahead_is_named(log: list[Image], signing: SealKe
     audit_log.record("consent.review", by=IRB, now=NOON + timedelta(hours=3), student_id="s-1")
     seals.sweep(DAYS, now=NOON + timedelta(minutes=2), signing=signing)
     assert "its own time lies after that of its seal" in verify()
+
+
+# --- doubts that an operator explains
+
+
+@pytest.fixture
+def late(log: list[Image], signing: SealKeys) -> int:
+    """The sequence of an entry that was sealed late."""
+    for minute in range(6):
+        seals.at_work(now=NOON + timedelta(minutes=10 * minute), signing=signing)
+    audit_log.record("consent.review", by=IRB, now=NOON + timedelta(seconds=30), student_id="s-1")
+    seals.sweep(DAYS, now=NOON + timedelta(minutes=51), signing=signing)
+    return 7
+
+
+def acknowledge(sequence: int, reason: str = "the clock was wrong") -> str:
+    return verify("--acknowledge", str(sequence), "--reason", reason, "--by", "ola")
+
+
+def test_an_acknowledged_late_seal_is_named_and_fails_nothing(late: int, signing: SealKeys) -> None:
+    assert "counts as soon as that entry is sealed" in acknowledge(late)
+    assert not is_sound()  # the acknowledgment itself is not sealed yet
+    seals.sweep(DAYS, now=study.now(), signing=signing)
+    printed = verify()
+    assert "acknowledged: " in printed
+    assert f"sequence {late}: sealed 50 minutes after its own time" in printed
+    assert "No fault" in printed
+    made = entries()[-1]
+    assert (made["action"]["S"], made["by"]["S"]) == ("audit.acknowledge", "ola")
+    assert "clock" not in str(made)  # the reason lies beside the log
+
+
+def test_an_acknowledgment_speaks_for_one_seal_only(late: int, signing: SealKeys) -> None:
+    acknowledge(late)
+    seals.sweep(DAYS, now=study.now(), signing=signing)
+    audit_log.record("consent.review", by=IRB, now=NOON + timedelta(seconds=40), student_id="s-1")
+    seals.sweep(DAYS, now=study.now(), signing=signing)
+    assert "sequence 9: sealed " in verify()
+
+
+def test_an_acknowledgment_of_another_digest_counts_for_nothing(late: int, signing: SealKeys) -> None:
+    acknowledgments.acknowledge(
+        sequence=late, sha256="0" * 64, what="late", reason="a forger's", by=IRB, now=study.now()
+    )
+    seals.sweep(DAYS, now=study.now(), signing=signing)
+    assert not is_sound()
+
+
+def test_an_acknowledgment_that_is_late_itself_counts_for_nothing(late: int, signing: SealKeys) -> None:
+    seal = next(seal for seal in sealed() if int(seal["sequence"]["N"]) == late)
+    acknowledgments.acknowledge(
+        sequence=late,
+        sha256=seal["sha256"]["S"],
+        what="late",
+        reason="back-dated too",
+        by=IRB,
+        now=NOON + timedelta(minutes=1),
+    )
+    seals.sweep(DAYS, now=NOON + timedelta(minutes=52), signing=signing)
+    assert f"sequence {late}: sealed 50 minutes" in verify()
+
+
+def test_only_doubts_can_be_acknowledged(log: list[Image], signing: SealKeys) -> None:
+    put({**log[2], "by": {"S": "somebody else"}})
+    assert "Sequence 3 is neither sealed late nor without its reason" in acknowledge(3)
+    assert "needs --reason" in verify("--acknowledge", "3")
+    assert "the entry was changed after it was sealed" in verify()
+
+
+# --- (e) typed reasons
+
+
+def a_reason(signing: SealKeys, **about: str) -> Image:
+    """The stored reason of an entry that is sealed in time."""
+    at = NOON + timedelta(minutes=2)
+    audit_log.record("consent.review", by=IRB, now=at, reason="Zora's mother called", **about)
+    seals.sweep(DAYS, now=at, signing=signing)
+    partition = keys.student(about["student_id"]) if "student_id" in about else keys.REASONS
+    found: Any = connection().client.query(
+        TableName=Item.Meta.table_name,
+        KeyConditionExpression="PK = :pk AND begins_with(SK, :reason)",
+        ExpressionAttributeValues={":pk": {"S": partition}, ":reason": {"S": keys.reason("")}},
+    )
+    (reason,) = found["Items"]
+    return reason  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("about", [{"student_id": "s-1"}, {"subject": "all.csv"}])
+@pytest.mark.parametrize("name", ["reason", "salt", "entry_id"])
+def test_a_changed_reason_is_named(log: list[Image], signing: SealKeys, about: Image, name: str) -> None:
+    reason = a_reason(signing, **about)
+    assert is_sound()
+    put({**reason, name: {"S": "f" * 64}})
+    assert "its reason is not the one that was typed" in verify()
+    put({key: value for key, value in reason.items() if key != name})
+    assert "its reason is not the one that was typed" in verify()
+    assert not [line for line in verify().splitlines() if "Zora" in line]
+
+
+def test_a_missing_reason_is_named_unless_its_student_was_erased(log: list[Image], signing: SealKeys) -> None:
+    delete(a_reason(signing, student_id="s-1"))
+    assert "sequence 7: its reason is missing, and the student was not erased" in verify()
+    erasing.bury("s-1", by=ADMIN, now=NOON)
+    assert is_sound()
+
+
+def test_a_missing_reason_about_no_student_can_be_acknowledged(log: list[Image], signing: SealKeys) -> None:
+    delete(a_reason(signing, subject="all.csv"))
+    assert "sequence 7: its reason is missing" in acknowledge(7, "it named a student")
+    seals.sweep(DAYS, now=study.now(), signing=signing)
+    assert is_sound()
 
 
 # --- (d) consent events

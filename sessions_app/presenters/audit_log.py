@@ -85,6 +85,7 @@ WORDS = {
     "setting.change": "changed a setting",
     "dead_letter.retry": "retried a dead letter",
     "dead_letter.dismiss": "dismissed a dead letter",
+    "audit.acknowledge": "acknowledged a doubt about the audit log",
 }
 
 

@@ -7,13 +7,13 @@ each place where the order of entries departs from the order of sealing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from ..models import AuditHead
 from ..models.audit import Image, stored_entry
 from ..store import keys
-from . import seals
+from . import acknowledgments, seals
 from .published_heads import Published
 from .seal_keys import SealKeys
 from .seals import GENESIS, entry_digest, pairs, seal_digest
@@ -23,12 +23,16 @@ PAGE_BITS = 15
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What does not fit, and where. `sequence` is None where there is no seal to tell it."""
+    """What does not fit, and where. `sequence` is None where there is no seal to tell it.
+
+    A doubt is a fault that has an honest explanation too, so an operator may acknowledge it with a reason.
+    """
 
     what: str
     day: str = ""
     key: str = ""
     sequence: int | None = None
+    is_doubt: bool = False
 
     def __str__(self) -> str:
         numbered = f"sequence {self.sequence}" if self.sequence is not None else ""
@@ -116,8 +120,12 @@ class Seal:
                 return timedelta()
         return sealed_at - at
 
-    def fault(self, what: str) -> Fault:
-        return Fault(what, self.day, self.key, self.sequence)
+    @property
+    def identity(self) -> tuple[int, str]:
+        return self.sequence, self.sha256
+
+    def fault(self, what: str, *, is_doubt: bool = False) -> Fault:
+        return Fault(what, self.day, self.key, self.sequence, is_doubt)
 
 
 def _day(image: Image) -> str:
@@ -196,9 +204,14 @@ class Walk:
     entries: int = 0
     unsealed: int = 0
     oldest_unsealed: datetime | None = None
+    acknowledged: list[Fault] = field(default_factory=list)
+    """Doubts that an operator acknowledged: they are named, but are no faults any more."""
+    doubts: dict[tuple[int, str], list[Fault]] = field(default_factory=dict)
+    """By sequence and digest of the seal."""
     _chain: Chain = field(default_factory=Chain)
     _newest: Seal | None = None
     _anchored: set[tuple[int, str]] = field(default_factory=set)
+    _acknowledgments: set[tuple[int, str]] = field(default_factory=set)
 
     def faults(self, days: Iterable[date], tick: Callable[[], object] = lambda: None) -> Iterator[Fault]:
         """Every fault, those of single entries as they are met. Takes the days that hold the log, in order.
@@ -209,6 +222,7 @@ class Walk:
             for entry, seal in pairs(day):
                 yield from self._pair(entry, seal)
                 tick()
+        yield from self._unexplained()
         yield from self._chain.gaps()
         yield from self._end()
         yield from self._signed_head()
@@ -236,9 +250,25 @@ class Walk:
         if not seal.is_whole():
             yield seal.fault("its seal was changed: the digest does not fit")
             return
-        yield from self._signature(seal)
-        yield from self._entry(entry, seal)
+        signature = list(self._signature(seal))
+        yield from self._certain((*signature, *self._entry(entry, seal, is_trusted=not signature)), seal)
         yield from self._place(seal)
+
+    def _certain(self, faults: Iterable[Fault], seal: Seal) -> Iterator[Fault]:
+        """All but doubts, which wait: an acknowledgment comes later in the log."""
+        for fault in faults:
+            if fault.is_doubt:
+                numbered = replace(fault, sequence=seal.sequence)
+                self.doubts.setdefault(seal.identity, []).append(numbered)
+            else:
+                yield fault
+
+    def _unexplained(self) -> Iterator[Fault]:
+        for identity, doubts in sorted(self.doubts.items()):
+            if identity in self._acknowledgments:
+                self.acknowledged += doubts
+            else:
+                yield from doubts
 
     def _signature(self, seal: Seal) -> Iterator[Fault]:
         if self.signed_from is None or seal.sequence < self.signed_from:
@@ -255,7 +285,8 @@ class Walk:
         if lateness > seals.LATE:
             minutes = round(lateness.total_seconds() / 60)
             yield seal.fault(
-                f"sealed {minutes} minutes after its own time, and the sealer was at work: back-dated?"
+                f"sealed {minutes} minutes after its own time, and the sealer was at work: back-dated?",
+                is_doubt=True,
             )
         elif lateness < -seals.LATE:
             yield seal.fault("its own time lies after that of its seal")
@@ -268,7 +299,8 @@ class Walk:
             return
         self.oldest_unsealed = min(at, self.oldest_unsealed or at)
 
-    def _entry(self, entry: Image | None, seal: Seal) -> Iterator[Fault]:
+    def _entry(self, entry: Image | None, seal: Seal, *, is_trusted: bool) -> Iterator[Fault]:
+        """Acknowledgments count only where nothing is wrong with their own seal (`is_trusted`)."""
         # A seal without entry may be of one that was written after its page was read: look once more.
         entry = entry or stored_entry(f"{keys.AUDIT_PREFIX}{seal.day}", seal.key)
         if entry is None:
@@ -276,6 +308,8 @@ class Walk:
         elif entry_digest(entry) != seal.entry_sha256:
             yield seal.fault("the entry was changed after it was sealed")
         else:
+            if is_trusted and (identity := acknowledgments.identity_in(entry)):
+                self._acknowledgments.add(identity)
             yield from self.on_entry(entry)
 
     def _place(self, seal: Seal) -> Iterator[Fault]:

@@ -80,6 +80,7 @@ ACTIONS = (
     "setting.change",
     "dead_letter.retry",
     "dead_letter.dismiss",
+    "audit.acknowledge",
 )
 SHA256 = r"[0-9a-f]{64}"
 Image = Mapping[str, Any]

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import date, timedelta
+from getpass import getuser
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,15 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from sessions_app import study
-from sessions_app.domain.audit import consent_chain, published_heads, seals, verification
+from sessions_app.domain.audit import (
+    acknowledgments,
+    consent_chain,
+    published_heads,
+    reason_chain,
+    seals,
+    verification,
+)
+from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.audit.published_heads import PublicationAway, Published
 from sessions_app.domain.audit.seal_keys import BadSealKey, SealKeyMissing, SealKeys
 from sessions_app.domain.models import AuditHead
@@ -27,8 +36,9 @@ WITHOUT_HEAD = timedelta(days=31)
 class Command(BaseCommand):
     help = (
         "Verifies the audit log: names every entry and seal that was changed, moved or taken away, and exits "
-        "1 if there is one. Also names entries that were sealed late, and consent events that the log does "
-        "not know. Compares with the heads published in AUDIT_HEAD_URL. Prints the head for --expect."
+        "1 if there is one. Also names entries that were sealed late, typed reasons that were changed, and "
+        "consent events that the log does not know. Compares with the heads published in AUDIT_HEAD_URL. "
+        "Prints the head for --expect."
     )
     requires_system_checks: list[str] = []
 
@@ -41,9 +51,20 @@ class Command(BaseCommand):
             type=date.fromisoformat,
             help="begin here, where entries lie before the first sealed day",
         )
+        parser.add_argument(
+            "--acknowledge",
+            metavar="SEQ",
+            type=int,
+            help="record an explanation for the late seal or missing reason of this entry",
+        )
+        parser.add_argument("--reason", help="the explanation")
+        parser.add_argument("--by", default=getuser(), help="who acknowledges it; default: you")
 
     def handle(self, *args: Any, seal: bool, expect: str | None, since: date | None, **options: Any) -> None:
         anchor, signing = self.anchor(expect), self.signing()
+        sequence, reason = options["acknowledge"], str(options["reason"] or "").strip()
+        if sequence is not None and not reason:
+            raise CommandError("--acknowledge needs --reason: say why the entry was sealed late")
         if seal:
             self.seal(self.days(self.head(), since), signing)
         published = self.published()
@@ -53,15 +74,35 @@ class Command(BaseCommand):
             anchors=(*([anchor] if anchor else []), *map(verification.Anchor.of, published)),
             signing=signing,
             published=published,
-            on_entry=consent_chain.check_entry,
+            on_entry=lambda entry: (*consent_chain.check_entry(entry), *reason_chain.check_entry(entry)),
         )
         faults = self.named(walk, self.days(head, since)) + self.unknown_events()
         self.stdout.write(self.summary(walk))
         self.say_what_was_compared(walk)
+        for doubt in walk.acknowledged:
+            self.stdout.write(f"acknowledged: {doubt}")
         self.stdout.write(f"head {head.sequence}:{head.sha256}" if head else "head: nothing is sealed yet")
+        if sequence is not None:
+            self.acknowledge(walk, sequence, reason, options["by"])
         if faults:
             raise CommandError(f"{faults} fault{'s' if faults > 1 else ''} in the audit log")
         self.stdout.write("No fault")
+
+    def acknowledge(self, walk: verification.Walk, sequence: int, reason: str, by: str) -> None:
+        found = [(identity, doubts) for identity, doubts in walk.doubts.items() if identity[0] == sequence]
+        if not found:
+            raise CommandError(f"Sequence {sequence} is neither sealed late nor without its reason.")
+        for (_, sha256), doubts in found:
+            what = "; ".join(doubt.what for doubt in doubts)
+            acknowledgments.acknowledge(
+                sequence=sequence,
+                sha256=sha256,
+                what=what,
+                reason=reason[:500],
+                by=Actor(by, "system"),
+                now=study.now(),
+            )
+        self.stdout.write(f"sequence {sequence} is acknowledged; it counts as soon as that entry is sealed")
 
     def anchor(self, expect: str | None) -> verification.Anchor | None:
         try:
