@@ -3,7 +3,7 @@
 // A form with a field `nothing_waits` asks the server to have the browser clear all the rest (Clear-Site-Data).
 
 import { allSent, forgetDrafts } from "./device.js";
-import { dropOtherPages } from "./pack.js";
+import { dropOtherPages } from "./offline_pages.js";
 
 export async function forget() {
   await Promise.all([forgetDrafts(), dropOtherPages("")].map((dropping) => dropping.catch(() => {})));

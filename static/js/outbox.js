@@ -3,7 +3,7 @@
 // captive portal or cut-off body is taken for the store. What is refused for good is set aside, never dropped.
 
 import { allSent, changeSent, dropDrafts, settleSent } from "./device.js";
-import { dropPages } from "./pack.js";
+import { dropPages } from "./offline_pages.js";
 
 const TIMEOUT = 15_000; // milliseconds for one sending
 const FIRST_PAUSE = 1_000;

@@ -3,7 +3,7 @@
 
 import { canKeep, dropSent } from "./device.js";
 import { flush, follow, setAside, tell, trouble, waiting } from "./outbox.js";
-import { draw } from "./aside.js";
+import { draw } from "./refused_answers.js";
 import { forget, markEmpty } from "./forget.js";
 
 const form = document.querySelector("form[data-sign-out]");

@@ -2,8 +2,8 @@
 // the store has acknowledged it. Where nothing can be kept the form is sent plainly, and the page says so.
 
 import { canKeep, draftOf, dropDraft, dropDrafts, dropSent, keepDraft, keepSent, oneSent } from "./device.js";
-import { mention } from "./aside.js";
-import { canKeepPages, dropOtherPages, dropPages, isKept, keepPages } from "./pack.js";
+import { mention } from "./refused_answers.js";
+import { canKeepPages, dropOtherPages, dropPages, isKept, keepPages } from "./offline_pages.js";
 import { flush, follow, savedAt, setAside, soon, trouble, waiting } from "./outbox.js";
 import { show } from "./savestate.js";
 

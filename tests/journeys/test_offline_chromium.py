@@ -123,7 +123,10 @@ def test_a_page_whose_scripts_do_not_come_has_the_kept_ones(tablet: Tablet) -> N
     """Without them it would not know what waits on the device, and would ask again for it."""
     run, page = brought_to(started("L4-I3-S"), "baseline/9"), tablet()
     open_with_pack(page, run, "baseline/9")
-    replies = {"savestate.js": {"status": 503, "body": "Busy"}, "pack.js": {"body": "<p>Free WiFi</p>"}}
+    replies = {
+        "savestate.js": {"status": 503, "body": "Busy"},
+        "offline_pages.js": {"body": "<p>Free WiFi</p>"},
+    }
     struck = set()
 
     def answer(route: Route) -> None:

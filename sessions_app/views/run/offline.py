@@ -27,10 +27,10 @@ from ..store_unavailable import away_from_script, while_away
 from . import pause
 from . import steps as pages
 
-WORKER = Path(settings.BASE_DIR) / "static" / "js" / "worker.js"
+WORKER = Path(settings.BASE_DIR) / "static" / "js" / "service_worker.js"
 FALLBACK = "?fallback=1"
 # The worker and what its pages import by themselves; the rest stands in their markup.
-SCRIPTS = ("device.js", "outbox.js", "savestate.js", "aside.js", "pack.js")
+SCRIPTS = ("device.js", "outbox.js", "savestate.js", "refused_answers.js", "offline_pages.js")
 
 
 @to_confined

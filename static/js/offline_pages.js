@@ -1,5 +1,5 @@
 // The pages of a session to come, kept on the device with what they are drawn with, so that it goes on without a
-// network. The worker (worker.js) hands them out under their own addresses.
+// network. The worker (service_worker.js) hands them out under their own addresses.
 
 const PREFIX = "run ";
 const ASSETS = "assets";
