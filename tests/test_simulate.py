@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.simulation import cohort as simulated_cohort
 from socratic_site.local.dynamodb_local import REGION, Engine
+from tests.domain.cast import enrol
 
 
 @pytest.fixture
@@ -48,6 +49,19 @@ def test_the_same_seed_again_makes_nothing_new(table: str, sessions: Callable[[]
     assert "2 sessions" in told
     simulate("--students", "1", "--seed", "6")
     assert len(sessions()) == 3
+
+
+def test_a_table_with_real_students_is_refused_unless_told_so(
+    table: str, sessions: Callable[[], dict[str, Any]]
+) -> None:
+    enrol(realm="practice")
+    simulate("--students", "1", "--seed", "5")
+    enrol()
+    with pytest.raises(CommandError, match="--beside-real"):
+        simulate("--students", "1", "--seed", "6")
+    assert len(sessions()) == 1
+    simulate("--students", "1", "--seed", "6", "--beside-real")
+    assert len(sessions()) == 2
 
 
 def test_one_condition_for_all_is_an_override_and_flagged(

@@ -37,6 +37,7 @@ from .request import Choice
 from .session_rows import Calendar, Parts, base, rows
 from .tables import WIDE
 
+CONDITION_CODE: Final = "experimental_condition.condition_code"
 MANIFEST: Final = "manifest.json"
 CODEBOOK: Final = "codebook.csv"
 PARTIAL: Final = (".export-", ".partial")
@@ -179,8 +180,13 @@ class _Making:
 
         Raises NotPublishable.
         """
-        rows = []
+        rows, allocated = [], dict[str, str]()
         for whole in source:
+            student_id = whole.found.student_id
+            code = str(c.value({"session": whole.found.session}, "session", CONDITION_CODE, TEXT))
+            if allocated.setdefault(student_id, code) != code:
+                self.excluded["later_allocation"] += 1
+                continue
             parts = Parts.of(whole.items, whole.profile or {})
             row = profiles.public_row(base(parts, calendar)) if parts else None
             if parts is None or row is None:

@@ -27,6 +27,7 @@ VOID_REASONS: Final = {
     "void_other": "The session was marked void for another reason.",
 }
 REASONS: Final = {
+    "practice": "For training; in no export.",
     "simulated": "Made by the simulation, not by a student; included only where asked for.",
     "withdrawn": "Consent was withdrawn.",
     "consent_missing": "Permission or assent is not there, or was refused.",
@@ -39,7 +40,8 @@ REASONS: Final = {
     "gone": "The session disappeared while the export was made.",
     **VOID_REASONS,
     "incomplete": "Not completed, or without a score before and after.",
-    "later_session": "Public data have each participant once, with the first completed session.",
+    "later_allocation": "In another condition than the participant's first session.",
+    "later_session": "Public data have each participant once, with the first completed attempt.",
     "too_few": "Too few participants at this location to hide each among the others.",
 }
 
@@ -55,7 +57,10 @@ def obstacle(profile: Map | None, session: Map, *, kind: str, simulated: bool) -
     """
     if profile is None:
         return "no_profile"
-    is_simulated = any(c.value({"x": item}, "x", "metadata.simulated", YES_NO) for item in (profile, session))
+    realms = {tables.realm_of(item) for item in (profile, session)}
+    if "practice" in realms:
+        return "practice"
+    is_simulated = "simulated" in realms
     if is_simulated and not simulated:
         return "simulated"
     if c.at(session, ("metadata", "void")):

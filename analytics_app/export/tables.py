@@ -134,6 +134,25 @@ _DESIGN: tuple[Stored | Made, ...] = (
     Stored("session", f"{_CONDITION}.interval_minutes", "interval"),
     Stored("session", f"{_CONDITION}.intervention_type"),
 )
+
+
+def realm_of(item: c.Map | None) -> str:
+    """Of a raw profile or session: `real` where nothing else is said."""
+    realm = c.value({"x": item}, "x", "metadata.realm", TEXT)
+    return str(realm or ("simulated" if c.value({"x": item}, "x", "metadata.simulated", YES_NO) else "real"))
+
+
+def _realm(role: str) -> tuple[Made, Made]:
+    """Never empty, so that every filter finds what it asks for."""
+    return (
+        Made("simulated", YES_NO, "Simulated", lambda o: realm_of(o.get(role)) == "simulated",
+             note="True for simulated students and their sessions, otherwise false."),
+        Made("realm", TEXT, "Realm", lambda o: realm_of(o.get(role)),
+             note="Practice is in no export.",
+             choices={"real": "a student of the study", "simulated": "made by the simulation"}),
+    )  # fmt: skip
+
+
 _KEYS = _IDS + _DESIGN
 _WHO: tuple[Stored | Made, ...] = (
     Made("week", WHOLE, "Week of the study", lambda o: o["week"], "weeks",
@@ -158,7 +177,7 @@ _STUDENTS = (
     Stored("student", "consent_data.data_sharing_consent"),
     Stored("student", "consent_data.state", "consent_state"),
     Stored("student", "metadata.total_sessions"),
-    Stored("student", "metadata.simulated"),
+    *_realm("student"),
 )
 
 
@@ -251,7 +270,7 @@ _SESSIONS: tuple[Stored | Made, ...] = (
         Made(f"flag_{name}", YES_NO, f"Flag {name.replace('_', ' ')}", _has_flag(name))
         for name in FLAGS
     ),
-    Stored("session", "metadata.simulated"),
+    *_realm("session"),
 )  # fmt: skip
 
 _WIDE: tuple[Stored | Made, ...] = (
@@ -280,7 +299,7 @@ _WIDE: tuple[Stored | Made, ...] = (
     Stored("content", "delivery_preferences.format_chosen"),
     Stored("content", "engagement_metrics.completion_percentage"),
     _FLAGS,
-    Stored("session", "metadata.simulated"),
+    *_realm("session"),
 )  # fmt: skip
 
 _SEGMENTS = (

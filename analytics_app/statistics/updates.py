@@ -80,11 +80,11 @@ def _recounted(session_id: str) -> tuple[Share | None, Unreadable | None]:
 
 
 def recount(session_id: str) -> Share | None:
-    """What the session adds as its items stand; None when it is gone or void. Raises Unreadable."""
+    """What the session adds as its items stand; None when it is gone, void or practice. Raises Unreadable."""
     try:
         items = m.Session.whole(session_id)
         session = next((item for item in items if isinstance(item, m.Session)), None)
-        if session is None or session.is_void:
+        if session is None or session.is_void or session.realm == "practice":
             return None
         share = contribution(Run.of(items), session_id)
         keys.student(share.student_id)  # its tally stands under this key

@@ -44,7 +44,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     COMMON: (("FRIA", NONE, "PK SK entity_type GSI{1 2 3 4 5}PK GSI{1 2 3 4 5}SK"),),
     # --- students and consent
     "student_profile": (
-        ("FRIA", CODED, "student_id demographics.{age grade_level} metadata.simulated"),
+        ("FRIA", CODED, "student_id demographics.{age grade_level} metadata.{simulated realm}"),
         ("FRIA", CODED, "consent_data.{irb_consent_date data_sharing_consent}"),
         ("FRIA", FULL, "student_code consent_data.state"),
         ("FRIA", NONE, "consent_data.{parent_consent student_assent withdrawn_at required version}"),
@@ -56,7 +56,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", NONE, "metadata.{conditions_completed open_session}"),
     ),
     "student_directory_entry": (
-        ("FRIA", NONE, "student_id student_code consent_state review_state created_at simulated"),
+        ("FRIA", NONE, "student_id student_code consent_state review_state created_at simulated realm"),
         ("FIA", NONE, "school"),
         ("A", NONE, "GSI1PK"),  # the digest of the school's name
     ),
@@ -100,7 +100,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
             "completion_status.{baseline content interventions final_assessment post_survey}_completed",
         ),
         ("FRA", CODED, "student_metadata.{age grade richmond_resident prior_knowledge_score}"),
-        ("FRA", CODED, "metadata.simulated"),
+        ("FRA", CODED, "metadata.{simulated realm}"),
         ("FRA", NONE, "metadata.data_quality_flags"),  # exports have `derived.data_quality_flags`
         ("FRA", FULL, "student_code facilitator allocation.reason experimental_condition.location_name"),
         ("FRA", NONE, "state allocation.by pages_cached_at metadata.{created_at updated_at version}"),
@@ -310,7 +310,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("", CODED, "model_score human_score second_human_score"),
         ("", CODED, "interventions_total questions_answered answers"),
         ("", CODED, "avg_question_quality avg_answer_depth avg_response_time_seconds"),
-        ("", CODED, "stage segment number shown_at stored_at seconds held_seconds"),
+        ("", CODED, "stage segment number shown_at stored_at seconds held_seconds simulated realm"),
     ),
 }
 

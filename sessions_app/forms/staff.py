@@ -105,6 +105,7 @@ class AboutForm(StaffForm):
         widget=forms.TextInput(attrs={"list": "schools", "autocomplete": "off"}),
     )
     richmond_resident = yes_no("Does the student live in Richmond?")
+    practice = forms.BooleanField(label="Practice: for training, not in the results", required=False)
 
     def __init__(self, data: QueryDict | None, *, ages: Ages, forms_offered: Iterable[ConsentForm]) -> None:
         super().__init__(data)

@@ -46,6 +46,7 @@ FOREIGN_SCHOOL = (
     "This school is in the study already, and you do not belong to it. Ask an administrator to add you to "
     "it. Nothing was stored."
 )
+DEMOGRAPHICS = ("age", "grade_level", "school", "richmond_resident")
 TITLES = {
     "about": "The student",
     "learning": "Learning",
@@ -254,11 +255,14 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
         return _ask(request, "about", _form("about", request.POST), [])
     about, learning, *agreements = passed
     told = [form for form in agreements if isinstance(form, AgreementForm)]
+    facts = about.cleaned_data
     try:
         _join_new(request, about.cleaned_data["school"])
         student = enrol(
             student_id=str(identity.cleaned_data["student_id"]),
-            demographics={**about.cleaned_data, "school": _spelling(about.cleaned_data["school"])},
+            demographics={name: facts[name] for name in DEMOGRAPHICS}
+            | {"school": _spelling(facts["school"])},
+            realm="practice" if facts["practice"] else "real",
             learning_profile=dict(learning.cleaned_data),
             agreements=[form.agreement() for form in told],
             data_sharing=told[0].cleaned_data["sharing"],

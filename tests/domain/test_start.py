@@ -359,7 +359,7 @@ def test_simulated_sessions_say_so_and_others_do_not(table: str, stored: Items) 
     for simulated in (True, False):
         run = session_start.start(
             session_id=new_id(),
-            student_id=enrol(simulated=simulated).student_id,
+            student_id=enrol(realm="simulated" if simulated else "real").student_id,
             location=PACKAGE.location("home"),
             verified=HONOR,
             package=PACKAGE,

@@ -33,7 +33,7 @@ def see(page: Page, address: str, title: str, name: str) -> None:
 def test_the_board_sees_reviews_and_prints_and_a_facilitator_renews(
     site: Site, visit: Callable[..., Page]
 ) -> None:
-    manage(site, "simulate", "--students", "6", "--seed", "5")
+    manage(site, "simulate", "--beside-real", "--students", "6", "--seed", "5")
     page = signed_in(visit(), site, "irb")
     see(page, "/consent/", "Consent", "consent-list")
     see(page, "/consent/?tab=refused", "Consent", "consent-empty")

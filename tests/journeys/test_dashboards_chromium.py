@@ -55,7 +55,7 @@ def see_pictures(page: Page) -> None:
 
 
 def test_every_page_of_a_researcher_in_three_sizes(site: Site, visit: Callable[..., Page]) -> None:
-    manage(site, "simulate", "--students", "8", "--seed", "8")
+    manage(site, "simulate", "--beside-real", "--students", "8", "--seed", "8")
     manage(site, "rebuild_statistics", "--quiet")
     page = visit()
     sign_in(page, site.accounts["researcher"])

@@ -119,9 +119,22 @@ def test_a_student_is_enrolled_in_four_steps(client: Client, stored: Any) -> Non
         "prior_knowledge_topics": ["civil_war", "industrial_history"],
     }
     assert profile["metadata"]["created_by"] == "a-facilitator"
+    assert profile["metadata"]["realm"] == "real"
     assert profile["consent_data"]["data_sharing_consent"] is False
     assert f'<p class="big-code">{profile["student_code"]}</p>' in text(done)
     assert f"/sessions/new/?student={profile['student_id']}" in text(done)
+
+
+def test_a_practice_student_is_marked_on_every_item_and_page(client: Client, stored: Any) -> None:
+    steps = ({**ABOUT, "about-practice": "on"}, *STEPS[1:])
+    last = send(client, come_to(client, 4, steps), ASSENT)
+    items = stored()
+    (profile,) = (item for item in items if item["SK"] == "PROFILE")
+    (entry,) = (item for item in items if item["PK"] == "DIRECTORY#students")
+    assert (profile["metadata"]["realm"], entry["realm"]) == ("practice", "practice")
+    assert "practice" not in profile["demographics"]
+    assert last.status_code == 302
+    assert "practice" in text(client.get(f"/students/{profile['student_id']}/"))
 
 
 def test_the_consent_that_is_stored_is_the_one_that_was_given(client: Client, stored: Any) -> None:

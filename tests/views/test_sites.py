@@ -380,10 +380,10 @@ def test_create_staff_takes_sites(table: str) -> None:
 def test_simulate_gives_the_cohorts_sites_to_a_member(table: str, settings: Any) -> None:
     settings.SOCRATIC_TABLE = table
     accounts.ensure_account(username="demo-fac", role="facilitator", password="x")
-    call_command("simulate", students=1, member="demo-fac", stdout=StringIO())
+    call_command("simulate", students=1, beside_real=True, member="demo-fac", stdout=StringIO())
     held = sites_of(User.objects.get(username="demo-fac"))
     used = {school.SK for school in School.all() if isinstance(school, School)}
     assert keys.school_id("Fall Line High School") in held
     assert len(held & used) >= 1
     with pytest.raises(CommandError, match="There is no account nobody-there"):
-        call_command("simulate", students=1, member="nobody-there", stdout=StringIO())
+        call_command("simulate", students=1, beside_real=True, member="nobody-there", stdout=StringIO())

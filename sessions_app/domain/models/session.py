@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from pynamodb.pagination import ResultIterator
 
+from ..realms import REALMS, realm_of
 from ..store import keys
 from ..store.items import Count, Flag, InvalidField, Item, Map, Number, Seconds, Text, TextList, Timestamp
 from ..store.lenient_reading import NAIVE, Report
@@ -113,6 +114,7 @@ class SessionRecordMetadata(Map):
     version = Count()
     data_quality_flags = TextList()
     simulated = Flag(null=True)
+    realm = Text(choices=REALMS, null=True)
     void = Void(null=True)
 
 
@@ -183,6 +185,10 @@ class Session(Item, discriminator="session"):
     def is_open(self) -> bool:
         """Other clients write no `state`: their sessions are open until they are completed."""
         return self.state in (None, "running") and not self.completion_status.completed
+
+    @property
+    def realm(self) -> str:
+        return realm_of(self.metadata.realm, self.metadata.simulated)
 
     @property
     def is_void(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
 
+from ..realms import REALMS, realm_of
 from ..store import keys
 from ..store.items import Count, Flag, InvalidField, Item, Map, Number, Text, TextList, Timestamp
 from .consent import FINGERPRINT, ConsentEvent
@@ -120,6 +121,7 @@ class ProfileMetadata(Map):
     conditions_completed = TextList()
     created_by = Text(null=True)
     simulated = Flag(null=True)
+    realm = Text(choices=REALMS, null=True)
     open_session = Text(null=True)
 
 
@@ -155,7 +157,7 @@ class Student(Item, discriminator="student_profile"):
 
     @property
     def realm(self) -> str:
-        return "simulated" if self.metadata.simulated else "real"
+        return realm_of(self.metadata.realm, self.metadata.simulated)
 
     @property
     def is_adult(self) -> bool:
@@ -233,6 +235,7 @@ class DirectoryEntry(Item, discriminator="student_directory_entry"):
     review_state = Text(choices=REVIEW_STATES, null=True)
     created_at = Timestamp()
     simulated = Flag(null=True)
+    realm = Text(choices=REALMS, null=True)
 
     @classmethod
     def of(cls, student: Student) -> DirectoryEntry:
@@ -252,6 +255,7 @@ class DirectoryEntry(Item, discriminator="student_directory_entry"):
             consent_state=state,
             created_at=student.metadata.created_at,
             simulated=student.metadata.simulated,
+            realm=student.metadata.realm,
         )
         entry.place(state=state, review=student.review_state)
         return entry
@@ -275,6 +279,10 @@ class DirectoryEntry(Item, discriminator="student_directory_entry"):
             path: Any = getattr(DirectoryEntry, attribute)
             actions.append(path.set(value) if value else path.remove())
         return actions
+
+    @property
+    def realm_read(self) -> str:
+        return realm_of(self.realm, self.simulated)
 
     @classmethod
     def newest_first(cls, **paging: Any) -> ResultIterator[Item]:

@@ -92,7 +92,7 @@ def enrol(
     source: random.Random,
     by: Actor,
     now: datetime,
-    simulated: bool = False,
+    realm: str = "real",
 ) -> Student:
     """Store profile, directory entry, school and one consent event for each form, in one transaction.
 
@@ -110,7 +110,8 @@ def enrol(
             "total_sessions": 0,
             "conditions_completed": [],
             "created_by": by.name,
-            "simulated": simulated or None,
+            "simulated": realm == "simulated" or None,
+            "realm": realm,
         },
     )
     age = demographics.get("age")

@@ -290,7 +290,8 @@ def _new_session(
             "updated_at": now,
             "version": 1,
             "data_quality_flags": flags,
-            "simulated": student.metadata.simulated or None,
+            "simulated": student.realm == "simulated" or None,
+            "realm": student.realm,
         },
     )
 

@@ -156,7 +156,7 @@ def _enrolled(cohort: Cohort, index: int, begins: datetime) -> Student:
         source=chance,
         by=cohort.actor,
         now=begins - timedelta(days=chance.randint(1, 10), minutes=chance.randint(0, 90)),
-        simulated=True,
+        realm="simulated",
     )
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from sessions_app import study
 from sessions_app.access import sites
 from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.models import DirectoryEntry, readable
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.simulation import cohort as simulated_cohort
 from sessions_app.domain.simulation import persona
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=28, help="how far back sessions reach (default: 28)")
         parser.add_argument("--workers", type=int, default=WORKERS, help=f"at once (default: {WORKERS})")
         parser.add_argument("--member", metavar="USERNAME", help="a facilitator who gets the cohort's sites")
+        parser.add_argument("--beside-real", action="store_true", help="also into a table with real students")
         parser.add_argument("--label", default="simulation", help="what stands for the facilitator's name")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,6 +46,8 @@ class Command(BaseCommand):
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1")
         self.look_for_table()
+        if not options["beside_real"]:
+            self.refuse_real_students()
         if options["member"]:
             self.add_member(options["member"])
         begun = time.monotonic()
@@ -82,6 +86,13 @@ class Command(BaseCommand):
         name = settings.SOCRATIC_TABLE
         if table.describe(table.connect(region=settings.AWS_REGION), name) is None:
             raise CommandError(f"There is no table {name}: make it with `manage.py create_table`.")
+
+    def refuse_real_students(self) -> None:
+        if any(entry.realm_read == "real" for entry in readable(DirectoryEntry.all(), DirectoryEntry)):
+            raise CommandError(
+                "This table has real students. Simulate into another table (SOCRATIC_TABLE), "
+                "or say --beside-real if you mean it."
+            )
 
     def simulate(self, cohort: simulated_cohort.Cohort, workers: int) -> tuple[Counter[str], Counter[str]]:
         """How many sessions ended in which state, and how many faults of which kind there were.

@@ -37,6 +37,7 @@ def profile(student_id: str | None = None, *, code: str | None = None, **consent
         "review": {"state": "accepted", "by": "irb", "at": cohort.NOON - timedelta(days=8)},
     }
     age, simulated = consent.pop("age", 16), consent.pop("simulated", None)
+    realm = consent.pop("realm", None)
     return Student.new(
         student_id=student_id or cohort.new_id(),
         student_code=code,
@@ -58,6 +59,7 @@ def profile(student_id: str | None = None, *, code: str | None = None, **consent
             "total_sessions": 1,
             "conditions_completed": [],
             "simulated": simulated,
+            "realm": realm,
         },
     )
 

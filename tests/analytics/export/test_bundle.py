@@ -62,6 +62,7 @@ OUTSIDERS = {
     "returned": {"review": {"state": "returned", "at": cohort.NOON}},
     "unreviewed": {"review": None},
     "simulated": {"simulated": True, "review": None},
+    "practice": {"realm": "practice"},
 }
 
 
@@ -98,7 +99,20 @@ def test_who_stays_out_is_counted_by_reason(store: Any, tmp_path: Path, settings
     shown, excluded = exported(tmp_path, profile="full")
     inside = {"in", "not_shared", "needs_reconsent", "returned", "unreviewed"}
     assert shown == {ids[reason] for reason in inside}
-    assert set(excluded) == {"withdrawn", "consent_missing", "simulated", "no_profile"}
+    assert set(excluded) == {"withdrawn", "consent_missing", "simulated", "practice", "no_profile"}
+
+
+def test_realm_and_simulated_are_never_empty(store: Any, tmp_path: Path) -> None:
+    for about in ({}, {"simulated": True}, {"realm": "real"}, {"realm": "simulated"}):
+        student = profile(**about)
+        store((student, took_part(student, simulated=about.get("simulated", False))))
+    _, files = built(tmp_path, simulated=True, levels=("sessions", "sessions_wide", "students"))
+    for table in ("sessions", "sessions_wide", "students"):
+        found = [(row["simulated"], row["realm"]) for row in rows(files, table)]
+        assert set(found) <= {("0", "real"), ("1", "simulated")}, table
+        assert len(found) == 4
+    students = [row["simulated"] for row in rows(files, "students")]
+    assert sorted(students) == ["0", "0", "1", "1"]
 
 
 def test_days_are_the_studys_and_the_last_one_is_counted_in(store: Any, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_location_with_few_participants_is_suppressed_and_its_number_is_not_to
 def test_each_participant_is_there_once_and_only_when_scored(public: Any) -> None:
     files, _ = public
     told = manifest(files)["excluded"]
-    assert {told[reason]["sessions"] for reason in ("later_session", "incomplete")} == {"1 to 10"}
+    assert {told[reason]["sessions"] for reason in ("later_allocation", "incomplete")} == {"1 to 10"}
 
 
 def test_the_public_get_one_table_without_ids_words_and_times(public: Any) -> None:
