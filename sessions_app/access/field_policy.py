@@ -76,7 +76,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
     "tombstone": (  # all learn that data were erased; a facilitator can finish an erasure of their own
         ("FRIA", NONE, "student_id state erased_at"),
         ("FIA", NONE, "by asked_at proved_at"),
-        ("IA", NONE, "sessions items exports sealed_reasons"),
+        ("IA", NONE, "sessions session_ids items exports sealed_reasons"),
     ),
     # --- sessions
     "session": (

@@ -25,6 +25,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from ..domain.models import Item
 from ..domain.session import devices
+from .erased import DataErased
 from .roles import LIMITED, is_for_confined, roles_of
 
 KEY = "confined"
@@ -164,8 +165,10 @@ class ConfinementMiddleware:
             response.headers["Run-Gone"] = "yes"  # our own word for it: a proxy in between may say 404 too
         return response
 
-    def process_exception(self, request: HttpRequest, fault: Exception) -> HttpResponse | None:
-        if not isinstance(fault, Ended):
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, DataErased):
+            return _erased(request)
+        if not isinstance(error, Ended):
             return None
         end(request)
         if _asks_for_a_page(request):
@@ -189,6 +192,13 @@ def led_back(request: HttpRequest, url: str) -> HttpResponse:
     if _asks_for_a_page(request):
         return redirect(url)
     return JsonResponse({"saved": False, "error": "confined", "next": url}, status=403)
+
+
+def _erased(request: HttpRequest) -> HttpResponse:
+    if _asks_for_a_page(request):
+        return render(request, "410.html", status=410)
+    message = "This student's data were erased. Nothing was stored."
+    return JsonResponse({"saved": False, "error": "erased", "message": message}, status=410)
 
 
 def _asks_for_a_page(request: HttpRequest) -> bool:

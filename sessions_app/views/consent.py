@@ -213,7 +213,7 @@ def tombstone(student_id: str) -> Tombstone | None:
 def erased(request: HttpRequest, student_id: str) -> HttpResponse:
     """What stays after an erasure."""
     context = {"tombstone": tombstone(student_id), "task": ErasureTask.of_student(student_id)}
-    return render(request, "consent/erased.html", context)
+    return render(request, "consent/erased.html", context, status=410)
 
 
 def _review_form(record: ConsentRecord, sent: QueryDict | None = None) -> ReviewForm | None:

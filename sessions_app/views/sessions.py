@@ -18,6 +18,7 @@ from pynamodb.exceptions import PynamoDBException
 
 from .. import paging, study
 from ..access import account_audit, sites
+from ..access.erased import missing_session
 from ..access.roles import actor, allow
 from ..domain.models import DirectoryEntry, Item, Session
 from ..domain.session import open_session, voiding
@@ -238,7 +239,7 @@ def _load(request: HttpRequest, session_id: str) -> Run:
     except SessionUnreadable as error:
         raise Unreadable(str(error)) from None
     except SessionNotFound:
-        raise Http404("no such session") from None
+        raise missing_session(session_id) from None
     sites.check_session(request, run.session)
     return run
 

@@ -19,6 +19,7 @@ from pynamodb.exceptions import PynamoDBException
 
 from .. import paging, study
 from ..access import sites
+from ..access.erased import DataErased
 from ..access.roles import actor, allow
 from ..domain.consent import decisions as consent_decisions
 from ..domain.models import DirectoryEntry, School, Session, Student
@@ -143,8 +144,10 @@ def show(request: HttpRequest, student_id: str) -> HttpResponse:
         record = ConsentRecord.load(student_id)
     except NoSuchStudent:
         buried = tombstone(student_id)
-        if buried is None or not sites.may_see_grave(request, buried.by):
+        if buried is None:
             raise Http404("no such student") from None
+        if not sites.may_see_grave(request, buried.by):
+            raise DataErased from None
         return erased(request, student_id)
     sites.check_student(request, record.student)
     sessions = list(Session.of_student(student_id))  # those that cannot be read as well, by name

@@ -7,13 +7,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from .. import study
 from ..access import sites
+from ..access.erased import missing_session
 from ..access.roles import actor, allow
 from ..domain.session import voiding
 from ..domain.session.record import Run, SessionNotFound
@@ -76,7 +77,7 @@ def _page(
     try:
         run = Run.load(session_id)
     except SessionNotFound:
-        raise Http404("no such session") from None
+        raise missing_session(session_id) from None
     sites.check_session(request, run.session)
     is_marking = change is voiding.void
     if run.session.is_void == is_marking:

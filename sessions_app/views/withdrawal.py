@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import study
 from ..access import sites
+from ..access.erased import DataErased
 from ..access.roles import actor, allow
 from ..domain.participants import erasure, withdrawal
 from ..forms.staff import WithdrawalForm
@@ -43,8 +44,10 @@ def withdraw(request: HttpRequest, student_id: str) -> HttpResponse:
         record = ConsentRecord.load(student_id)
     except NoSuchStudent:
         buried = tombstone(student_id)
-        if buried is None or not sites.may_see_grave(request, buried.by):
+        if buried is None:
             raise Http404("no such student") from None
+        if not sites.may_see_grave(request, buried.by):
+            raise DataErased from None
         if request.method == "POST" and buried.state != "erased":
             return _erase(request, student_id, str(request.POST.get("reason", ""))[:500])
         return erased(request, student_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from django.contrib.sessions.models import Session as WebSession
 from django.core.management import call_command
 
+from analytics_app.export.pseudonyms import Coder
 from analytics_app.statistics import erasures
 from sessions_app import study
 from sessions_app.access import web_sessions
@@ -357,6 +359,50 @@ def test_a_file_that_cannot_be_deleted_keeps_the_erasure_open(
     erasures.follow_up(task_of(student))
     assert task_of(student).last_error is None
     assert not file.exists()
+
+
+# --- the lake
+
+
+def lake_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_whoever_is_erased_leaves_the_lake_before_the_erasure_is_proven(
+    table: str, tmp_path: Path, settings: Any
+) -> None:
+    settings.LAKE_URL, settings.EXPORT_KEY = str(tmp_path / "lake"), "a key for tests"
+    coder = Coder(b"a key for tests", "coded")
+    student, other = enrol(), enrol()
+    codes = [coder.code("student_id", each.student_id).encode() for each in (student, other)]
+    for each in (student, other):
+        completed(each)  # the worker writes the lake's lines
+    call_command("compact_lake", quiet=True, stdout=io.StringIO())
+    held = lake_of(tmp_path / "lake")
+    assert list((tmp_path / "lake" / "surveys").rglob("*.parquet"))
+    assert [held.count(code) > 0 for code in codes] == [True, True]
+    erase(student)
+    assert erasures.follow_up(task_of(student))
+    held = lake_of(tmp_path / "lake")
+    assert [held.count(code) > 0 for code in codes] == [False, True]
+    assert ErasureTask.of_student(student.student_id) is None
+
+
+def test_a_line_of_the_lake_that_cannot_be_read_keeps_the_erasure_open(
+    table: str, tmp_path: Path, settings: Any
+) -> None:
+    settings.LAKE_URL, settings.EXPORT_KEY = str(tmp_path / "lake"), "a key for tests"
+    student = enrol()
+    completed(student)
+    (broken, *_) = (tmp_path / "lake" / "surveys").rglob("*.jsonl")
+    whole = broken.read_bytes()
+    broken.write_bytes(b"{half\n")
+    erase(student)
+    assert not erasures.follow_up(task_of(student))
+    assert task_of(student).left == ["lake"]
+    assert "1 lines of the lake cannot be read" in str(task_of(student).last_error)
+    broken.write_bytes(whole)
+    assert erasures.follow_up(task_of(student))
 
 
 # --- web sessions

@@ -15,8 +15,9 @@ from django.test import Client
 from sessions_app import study
 from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditEntry, RenewalDecision, Student, Tombstone
+from sessions_app.domain.participants import erasure
 from sessions_app.domain.session.record import Run
-from tests.domain.cast import IRB, NOON, PACKAGE, consent_events, enrol, start_in, with_new_form
+from tests.domain.cast import ADMIN, IRB, NOON, PACKAGE, consent_events, enrol, start_in, with_new_form
 from tests.journeys.cast import signed_in, withdraw
 
 pytestmark = pytest.mark.django_db
@@ -281,7 +282,7 @@ def test_without_the_choice_nothing_is_withdrawn(client: Client) -> None:
 
 def test_erasing_says_what_will_be_gone_and_asks_once_more(client: Client) -> None:
     student = enrol()
-    run = start_in("L4-I3-S", student)
+    start_in("L4-I3-S", student)
     address = f"/students/{student.student_id}/withdraw/"
     page = client.post(address, {"choice": "erase", "reason": "the family moves"})
     assert "What will be gone" in text(page)
@@ -296,8 +297,28 @@ def test_erasing_says_what_will_be_gone_and_asks_once_more(client: Client) -> No
     assert tombstone is not None
     assert tombstone.state == "erased"
     for gone in (f"/students/{student.student_id}/", address):
-        assert "This student's data were erased" in text(client.get(gone))
-    assert client.get(f"/run/{run.id}/").status_code == 404
+        answer = client.get(gone)
+        assert (answer.status_code, "This student's data were erased" in text(answer)) == (410, True)
+
+
+def test_addresses_of_an_erased_session_say_so_to_people_and_tablets(client: Client) -> None:
+    student = enrol()
+    run = start_in("L4-I3-S", student)
+    erasure.erase(student.student_id, by=ADMIN, now=NOON, wait=lambda _: None)
+    for address in (f"/run/{run.id}/", f"/run/{run.id}/baseline/1/", f"/sessions/{run.id}/"):
+        answer = client.get(address)
+        assert (answer.status_code, "This student's data were erased" in text(answer)) == (410, True)
+    sent = client.post(
+        f"/run/{run.id}/baseline/1/",
+        "answer=late+words",
+        content_type="application/x-www-form-urlencoded",
+        headers={"Accept": "application/json"},
+    )
+    assert (sent.status_code, sent.json()["error"], sent.headers["Run-Gone"]) == (410, "erased", "yes")
+    page = client.get(f"/students/{student.student_id}/")  # erased by somebody else: that it is so, no more
+    assert page.status_code == 410
+    assert student.student_id not in text(page).replace(f"/students/{student.student_id}/", "")
+    assert client.get("/run/never-was/").status_code == 404
 
 
 def test_exports_to_be_destroyed_are_named(table: str) -> None:

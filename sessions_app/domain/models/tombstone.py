@@ -4,7 +4,8 @@ PK TOMBSTONES  SK <student id>
 
 The id was random and leads nowhere once the data are gone. `exports` names the files that may still hold
 copies and are to be destroyed. `proved_at` is when every place had been looked up again, in the table and
-outside of it, and nothing was found.
+outside of it, and nothing was found. By `session_ids`, which are random too, the addresses of erased sessions
+answer that the data were erased.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Tombstone(Item, discriminator="tombstone"):
     exports = TextList()
     sealed_reasons = Count(null=True)
     proved_at = Timestamp(null=True)
+    session_ids = TextList(null=True)
 
     @classmethod
     def new(cls, *, student_id: str, by: str, asked_at: datetime) -> Tombstone:

@@ -323,7 +323,7 @@ def _ended(task: ErasureTask, student: Student | None, items: int, by: Actor, no
         transaction.delete("profile", student)
         items += 1
     actions: list[Action] = [Tombstone.state.set("erased"), Tombstone.erased_at.set(now), *_more(items=items)]
-    actions.append(Tombstone.proved_at.remove())
+    actions += [Tombstone.proved_at.remove(), Tombstone.session_ids.set(sorted(task.sessions or ()))]
     if student is not None:
         actions.append(Tombstone.exports.set(_exports_since(student.metadata.created_at)))
         actions.append(Tombstone.sealed_reasons.set(_sealed_reasons(task.student_id)))
@@ -346,6 +346,13 @@ def _sealed_reasons(student_id: str) -> int:
     """Entries from before reasons had items of their own, whose text the seal holds for good."""
     entries = (entry for entry in AuditEntry.about_student(student_id) if isinstance(entry, AuditEntry))
     return sum(1 for entry in entries if entry.reason)
+
+
+def is_erased_session(session_id: str) -> bool:
+    """Whether a session that is not there was erased: two queries, of partitions that stay small."""
+    return any(session_id in (grave.session_ids or ()) for grave in Tombstone.all()) or any(
+        session_id in (task.sessions or ()) for task in open_tasks()
+    )
 
 
 # --- what follows, step by step

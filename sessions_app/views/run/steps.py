@@ -19,6 +19,7 @@ from pynamodb.exceptions import PynamoDBException
 
 from ... import question_worker, study
 from ...access import session_lock, sites
+from ...access.erased import missing_session
 from ...access.roles import allow
 from ...domain import flow
 from ...domain.models import InvalidField
@@ -68,7 +69,7 @@ def load(request: HttpRequest, session_id: str) -> Run:
         run = Run.load(session_id)
     except SessionNotFound:
         session_lock.check(request, ())
-        raise Http404("no such session") from None
+        raise missing_session(session_id) from None
     session_lock.check(request, (*run.browsers, *run.links))
     sites.check_session(request, run.session)
     return run
