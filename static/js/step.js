@@ -16,8 +16,8 @@ const note = document.getElementById("outbox-note");
 const aside = document.getElementById("outbox-aside");
 const opened = performance.now();
 const NOT_OURS = new Set(["csrfmiddlewaretoken"]);
-const SLOW_STORAGE = "This device takes long to keep what you type. Stay on this page: it goes on trying.";
-const NO_STORAGE = "Nothing can be kept on this device: a private window, perhaps, or no space is left. Stay online; each answer is sent at once.";
+const SLOW_STORAGE = "Saving is slow on this device. Stay on this page; we keep trying.";
+const NO_STORAGE = "Nothing can be saved on this device. It may be a private window, or storage is full. Stay online; each answer is sent right away.";
 
 let plain = false; // storage does not work here
 let pending = null; // the place in the outbox of what this page has sent
