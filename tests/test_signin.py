@@ -89,7 +89,7 @@ def test_a_sign_in_that_cannot_be_told_is_refused(table: str) -> None:
     with store_away():
         response = sign_in(client)
     assert response.status_code == 503
-    assert "The store does not answer" in response.content.decode()
+    assert "The database is not responding" in response.content.decode()
     assert not is_signed_in(client)
 
 
@@ -173,7 +173,7 @@ def test_the_fifth_guess_makes_the_name_wait_and_says_until_when(table: str) -> 
     response = guess("miriam", 1)
     page = response.content.decode()
     assert (response.status_code, response["Retry-After"]) == (429, "900")
-    assert "Too many tries" in page
+    assert "Too many attempts" in page
     assert re.search(r"Try again after <strong[^>]*>\d\d:\d\d \(E[SD]T\)", page)
     assert sign_in(Client()).status_code == 429
     assert entry("lockout").subject == "miriam"
@@ -344,7 +344,7 @@ def test_a_wrong_first_code_sets_nothing_up(mfa: None) -> None:
     client = halfway()
     response = client.post("/login/code/", {"code": "000000"})
     assert response.status_code == 422
-    assert "This code is not right" in response.content.decode()
+    assert "This code is incorrect" in response.content.decode()
     assert TOTPDevice.objects.count() == 0
 
 

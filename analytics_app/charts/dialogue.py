@@ -108,14 +108,14 @@ def _quality_words(data: pd.DataFrame) -> str:
 
 @chart(
     "question_quality",
-    title="Quality of questions and answers, with 95 % intervals",
+    title="Quality of questions and answers, with 95% CIs",
     columns={
         "measure": "what was rated",
         "type": "static or dynamic",
         "n": "ratings",
         "mean": "mean rating, 1 to 5",
-        "low": "lower end of the 95 % interval; missing below 2 ratings",
-        "high": "upper end of the 95 % interval",
+        "low": "lower end of the 95% CI; missing below 2 ratings",
+        "high": "upper end of the 95% CI",
     },
     tell=_quality_words,
     empty="Nothing is rated.",
@@ -274,14 +274,14 @@ def _engagement_words(data: pd.DataFrame) -> str:
 
 @chart(
     "engagement_by_segment",
-    title="Engagement by segment and location, with 95 % intervals",
+    title="Engagement by segment and location, with 95% CIs",
     columns={
         "location": "location key",
         "segment": "1 to 4",
         "n": "segments played",
         "mean": "mean engagement (coverage x attention), 0 to 1",
-        "low": "lower end of the 95 % interval; missing below 2",
-        "high": "upper end of the 95 % interval",
+        "low": "lower end of the 95% CI; missing below 2",
+        "high": "upper end of the 95% CI",
     },
     tell=_engagement_words,
     empty="No segment is played.",

@@ -9,11 +9,11 @@ from . import encodings
 from .registry import Drawn, chart
 from .theme import ARM_ORDER, Look
 
-GAIN = "Mean gain, percentage points"
+GAIN = "Mean gain (percentage points)"
 SMALL = 5  # a cell with fewer sessions is outlined
 MAX_PAIRS = 300  # with more distinct pairs of scores they are gathered on a grid of GRID points
 GRID = 5
-MOMENTS = {"baseline": "before (baseline)", "final": "after (final)"}
+MOMENTS = {"baseline": "pre-test (baseline)", "final": "post-test (final)"}
 
 
 # --- gain by condition
@@ -34,13 +34,13 @@ def _gain_words(data: pd.DataFrame) -> str:
 
 @chart(
     "gain_by_condition",
-    title="Learning gain by condition, with 95 % intervals",
+    title="Learning gain by condition, with 95% CIs",
     columns={
         "condition": "condition code",
         "n": "sessions with both scores",
         "mean": "mean gain, percentage points",
-        "low": "lower end of the 95 % interval; missing below 2 sessions",
-        "high": "upper end of the 95 % interval",
+        "low": "lower end of the 95% CI; missing below 2 sessions",
+        "high": "upper end of the 95% CI",
     },
     tell=_gain_words,
     empty="No session has both scores.",
@@ -147,7 +147,7 @@ def _scores_words(data: pd.DataFrame) -> str:
 
 @chart(
     "score_distribution",
-    title="Scores before and after",
+    title="Pre-test and post-test scores",
     columns={
         "moment": "baseline or final",
         "score": "score, percent of the points",
@@ -189,9 +189,9 @@ def _pairs_words(data: pd.DataFrame) -> str:
     down = data.loc[data["final"] < data["baseline"], "n"].sum()
     before, after = (encodings.number(encodings.weighted(data[name], data["n"])) for name in MOMENTS)
     return (
-        f"{encodings.plural(total, 'session')}: {up:,.0f} with a higher score afterwards, "
-        f"{total - up - down:,.0f} with the same, {down:,.0f} with a lower one. "
-        f"Mean before {before}, after {after} percent."
+        f"{encodings.plural(total, 'session')}: {up:,.0f} gained, "
+        f"{total - up - down:,.0f} did not change, {down:,.0f} decreased. "
+        f"Mean pre-test {before}, post-test {after} percent."
     )
 
 
@@ -203,15 +203,15 @@ def _pairs(data: pd.DataFrame) -> pd.DataFrame:
         grid = {name: (pairs[name] / GRID).round() * GRID for name in scores}
         pairs = pairs.assign(**grid).groupby(scores, as_index=False)["n"].sum()
     change = (pairs["final"] - pairs["baseline"]).to_numpy()
-    return pairs.assign(change=["gained" if c > 0 else "lost" if c < 0 else "the same" for c in change])
+    return pairs.assign(change=["gained" if c > 0 else "decreased" if c < 0 else "no change" for c in change])
 
 
 @chart(
     "before_after",
-    title="Each session's score before and after",
+    title="Each session's pre-test and post-test scores",
     columns={
-        "baseline": "score before, percent",
-        "final": "score after, percent",
+        "baseline": "pre-test score, percent",
+        "final": "post-test score, percent",
         "n": "sessions with this pair of scores",
     },
     tell=_pairs_words,
@@ -221,10 +221,10 @@ def before_after(data: pd.DataFrame, look: Look) -> Drawn:
     pairs = _pairs(data)
     side = min(look.width - 110, 440)
     axis = alt.Axis(values=list(range(0, 101, 20)))
-    x = alt.X("baseline:Q", title="Before, percent", scale=encodings.fixed(0, 100), axis=axis)
+    x = alt.X("baseline:Q", title="Pre-test, percent", scale=encodings.fixed(0, 100), axis=axis)
     y = alt.Y(
         "final:Q",
-        title="After, percent (larger mark: more sessions)",
+        title="Post-test, percent (larger mark: more sessions)",
         scale=encodings.fixed(0, 100),
         axis=axis,
     )
@@ -232,7 +232,7 @@ def before_after(data: pd.DataFrame, look: Look) -> Drawn:
     line = alt.Chart(ends).mark_line(color=look.line, strokeDash=[5, 4]).encode(x=x, y=y)
     foot = pd.DataFrame({"baseline": [11], "final": [4], "told": ["no change"]})
     note = alt.Chart(foot).mark_text(color=look.muted, align="left").encode(x=x, y=y, text="told:N")
-    changes = ["gained", "the same", "lost"]
+    changes = ["gained", "no change", "decreased"]
     largest = max(float(pairs["n"].max()), 4)
 
     def by_change(channel: type, values: list[str]) -> object:
@@ -271,8 +271,8 @@ def _student_words(data: pd.DataFrame) -> str:
     columns={
         "start": "start of the session",
         "condition": "condition code",
-        "baseline": "score before, percent",
-        "final": "score after, percent",
+        "baseline": "pre-test score, percent",
+        "final": "post-test score, percent",
     },
     tell=_student_words,
     empty="This student has no session.",
@@ -286,7 +286,7 @@ def student_sessions(data: pd.DataFrame, look: Look) -> Drawn:
     ]
     title = "Session, day (UTC), condition"
     x = alt.X("session:N", sort=list(rows["session"]), axis=encodings.two_line_axis(title=title))
-    score = alt.Axis(title="Score, percent (dashed: before, line: after)")
+    score = alt.Axis(title="Score, percent (dashed: pre-test, line: post-test)")
     before = alt.Y("baseline:Q", scale=encodings.fixed(0, 100), axis=score)
     after = alt.Y("final:Q", scale=encodings.fixed(0, 100), axis=score)
     stroke = alt.Stroke(**encodings.as_is("stroke"))

@@ -31,7 +31,7 @@ def _flow_words(data: pd.DataFrame) -> str:
 def participant_flow(data: pd.DataFrame, look: Look) -> Drawn:
     first = max(float(data["n"].iloc[0]), 1)
     rows = data.assign(
-        told=[f"{n:,.0f} ({100 * n / first:.0f} %)" for n in data["n"].astype(float)],
+        told=[f"{n:,.0f} ({100 * n / first:.0f}%)" for n in data["n"].astype(float)],
         note=data["note"].fillna("").astype(str),
     )
     scale = encodings.fixed(0, max(float(rows["n"].max()), 1))
@@ -60,7 +60,7 @@ def _balance_words(data: pd.DataFrame) -> str:
 
 @chart(
     "allocation_balance",
-    title="Allocation to conditions against what was expected",
+    title="Allocation by condition (actual vs. expected)",
     columns={
         "condition": "condition code",
         "n": "sessions allocated",

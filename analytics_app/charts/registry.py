@@ -79,7 +79,7 @@ def chart(
     title: str,
     columns: Mapping[str, str],
     tell: Callable[[pd.DataFrame], str],
-    empty: str = "No session has got so far.",
+    empty: str = "No data yet.",
 ) -> Callable[[Callable[[pd.DataFrame, Look], Drawn]], Callable[[pd.DataFrame, Look], Drawn]]:
     """Register a drawing function. `empty` says why there may be nothing to show."""
 

@@ -19,9 +19,9 @@ UNITS: tuple[Unit, ...] = ("day", "week", "month")
 
 STAGES = (
     ("started", "sessions", ""),
-    ("assessed before", "did_baseline", "the assessment before the content is done"),
+    ("baseline done", "did_baseline", "the assessment before the content is done"),
     ("content done", "did_content", "all four segments, with their questions"),
-    ("assessed after", "did_final", ""),
+    ("final assessment done", "did_final", ""),
     ("survey done", "did_survey", ""),
     ("completed", "completed", ""),
 )

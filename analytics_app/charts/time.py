@@ -153,13 +153,13 @@ def _gain_words(data: pd.DataFrame) -> str:
 
 @chart(
     "gain_over_time",
-    title="Learning gain over time, with 95 % intervals",
+    title="Learning gain over time, with 95% CIs",
     columns={
         "period": PERIOD,
         "n": "sessions with both scores",
         "mean": "mean gain, percentage points",
-        "low": "lower end of the 95 % interval; missing below 2 sessions",
-        "high": "upper end of the 95 % interval",
+        "low": "lower end of the 95% CI; missing below 2 sessions",
+        "high": "upper end of the 95% CI",
     },
     tell=_gain_words,
     empty="No session has both scores.",
@@ -167,7 +167,7 @@ def _gain_words(data: pd.DataFrame) -> str:
 def gain_over_time(data: pd.DataFrame, look: Look) -> Drawn:
     rows, unit = periods(data.dropna(subset=["mean"]), gather=False)
     many = len(rows) > MAX_BARS
-    title = "Mean gain, percentage points"
+    title = "Mean gain (percentage points)"
     mean = alt.Y("mean:Q", title=title)
     placed = alt.Chart(_placed(rows))
     base = placed.encode(x=_x("middle", unit, rows, look))

@@ -125,7 +125,7 @@ def _sizes(analysed: pd.DataFrame) -> tuple[Sizes, ...]:
     gains = analysed["final_score"] - analysed["baseline_score"]
     before, after = (sample(analysed[f"{moment}_score"]) for moment in ("baseline", "final"))
     gain = sample(gains)
-    found = [_told("after − before", paired_dz(gain), paired_dav(before, after, gain))]
+    found = [_told("final − baseline", paired_dz(gain), paired_dav(before, after, gain))]
     for factor, reference, others in COMPARED:
         first = sample(gains[analysed[factor] == reference])
         for other in others:

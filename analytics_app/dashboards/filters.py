@@ -50,7 +50,7 @@ def _choice(label: str, choices: Iterable[tuple[str, str]], every: str = "All") 
 
 
 FIELDS: dict[str, Any] = {
-    "location": lambda: _choice("Place", PLACES),
+    "location": lambda: _choice("Location", PLACES),
     "interval": lambda: _choice(
         "Interval", [(text, f"{float(text):g} minutes") for text in keys.INTERVALS.values()]
     ),
@@ -68,7 +68,7 @@ class ChosenForm(forms.Form):
         self.sent = sent
         super().__init__(self._filled(sent, today))
         self.fields["from"] = MonthField(label="From")
-        self.fields["to"] = MonthField(label="Through")
+        self.fields["to"] = MonthField(label="To")
         for name in names:
             self.fields[name] = FIELDS[name]()
         for field in self.fields.values():

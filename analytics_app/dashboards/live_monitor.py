@@ -40,7 +40,7 @@ MAX_SESSIONS = 100
 READERS = 8
 
 # Flags that tell of the present trouble of a session; the others are shown, and call nobody.
-PROBLEM_FLAGS = {"ai_fallback": "question stood in", "long_pause": "long pause"}
+PROBLEM_FLAGS = {"ai_fallback": "fallback question", "long_pause": "long pause"}
 
 
 CALLS = {session_messages.HELP: "asks for help", session_messages.OFFICE: "calls the office"}
@@ -83,7 +83,7 @@ class Row:
         if self.session.experimental_condition.intervention_type == "static":
             return ""
         if "ai_fallback" in self.flags:
-            return "stood in"
+            return "fallback"
         return "offline" if "offline_tutor" in self.flags else "ok"
 
 
@@ -247,7 +247,7 @@ def _label(step: flow.Step) -> str:
     stage = step.stage
     if stage.kind == "questions":
         return f"Question {step.number} after part {stage.segment}"
-    return f"{stage.label}, item {step.number}" if stage.steps > 1 else stage.label
+    return f"{stage.staff_label}, item {step.number}" if stage.steps > 1 else stage.staff_label
 
 
 def _flags(run: Run) -> tuple[str, ...]:
@@ -275,5 +275,5 @@ def _problems(run: Run, flags: Iterable[str], now: datetime) -> Iterable[str]:
     if silence > SILENT_AFTER:
         yield f"still for {silence // timedelta(minutes=1)} min"
     if any(not conflict.is_after_end for conflict in run.conflicts):
-        yield "two texts"
+        yield "conflicting answers"
     yield from (words for flag, words in PROBLEM_FLAGS.items() if flag in flags)

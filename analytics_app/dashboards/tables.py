@@ -156,10 +156,10 @@ class Line:
 
 def spreads(figures: Figures) -> list[Line]:
     told = (
-        ("Before (baseline)", "% of the points", figures.baseline, 1),
-        ("After (final)", "% of the points", figures.final, 1),
+        ("Pre-test (baseline)", "% of the points", figures.baseline, 1),
+        ("Post-test (final)", "% of the points", figures.final, 1),
         ("Gain", "percentage points", figures.gain, 1),
-        ("Normalised gain", "share of what was left to gain", figures.normalized_gain, 2),
+        ("Normalized gain", "share of what was left to gain", figures.normalized_gain, 2),
     )
     return [Line(label, unit, spread, interval(spread), places) for label, unit, spread, places in told]
 
@@ -193,12 +193,12 @@ def _minutes(seconds: float | None) -> float | None:
 
 
 SURVEY = (
-    ("The place helped", "location_impact"),
+    ("Location helped", "location_impact"),
     ("The questions helped", "helpful"),
     ("Interest", "interest"),
     ("Difficulty", "difficulty"),
     ("Pace", "pacing"),
-    ("All in all", "overall"),
+    ("Overall", "overall"),
 )
 
 

@@ -17,7 +17,7 @@ from .read import BadChoice, Chosen
 from .request import Choice
 
 LABELS = {
-    "coded": "Coded: codes in place of ids, nothing that leads to a person or a place",
+    "coded": "Coded: codes in place of ids, nothing that identifies a person or a location",
     "public": "Public: one table of scores and ratings as means of groups, conditions whole",
     "full": "Full: everything, for the study itself",
 }
@@ -48,7 +48,7 @@ class ExportForm(forms.Form):
 
     export_id = forms.RegexField(r"\A\d{8}T\d{6}Z-[0-9a-f]{8}\Z", widget=forms.HiddenInput)
     profile = forms.ChoiceField(
-        label="For whom",
+        label="Profile",
         widget=forms.RadioSelect,
         error_messages={"required": "Please choose one.", "invalid_choice": UNKNOWN},
     )
@@ -59,20 +59,20 @@ class ExportForm(forms.Form):
         help_text="For a full export: why the coded data are not enough. It is kept in the audit log.",
     )
     start = _day("From")
-    end = _day("Through")
-    location = _every("Place", PLACES)
+    end = _day("To")
+    location = _every("Location", PLACES)
     interval = _every("Interval", [(text, f"{float(text):g} minutes") for text in keys.INTERVALS.values()])
-    type = _every("Questions", KINDS)
+    type = _every("Question type", KINDS)
     levels = forms.MultipleChoiceField(
         label="Tables",
-        help_text="None chosen means all.",
+        help_text="Leave blank for all tables.",
         choices=[(level, level.replace("_", " ")) for level in tables.LEVELS],
         required=False,
         widget=forms.CheckboxSelectMultiple,
         error_messages={"invalid_choice": UNKNOWN},
     )
-    labels = forms.BooleanField(label="Also CSV with labels in place of values", required=False)
-    simulated = forms.BooleanField(label="Simulated sessions too", required=False)
+    labels = forms.BooleanField(label="Include a CSV with value labels", required=False)
+    simulated = forms.BooleanField(label="Include simulated sessions", required=False)
 
     def __init__(self, data: Mapping[str, Any] | None, *, roles: Iterable[str], export_id: str) -> None:
         super().__init__(data, initial={"profile": "coded", "labels": True, "export_id": export_id})

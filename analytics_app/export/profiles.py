@@ -23,7 +23,7 @@ INSIDE_THE_STUDY: Final = frozenset({"not_shared", "needs_reconsent", "returned"
 """Reasons that keep data from others, not from the study itself, for which a full export is."""
 VOID_REASONS: Final = {
     "void_wrong_student": "The session was marked void: another student took it.",
-    "void_spoiled": "The session was marked void: something spoiled it.",
+    "void_spoiled": "The session was marked void: its data are unusable.",
     "void_other": "The session was marked void for another reason.",
 }
 REASONS: Final = {

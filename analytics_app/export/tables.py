@@ -212,7 +212,7 @@ _VERIFIED: tuple[Stored | Made, ...] = (
     Stored("verification", "verification.confidence", "verification_confidence"),
     Stored("verification", "verification.override_reason"),
     Stored("verification", "verification.attested_by"),
-    Made("distance_band", TEXT, "Distance from the place, in bands", _distance_band,
+    Made("distance_band", TEXT, "Distance from the location, in bands", _distance_band,
          choices=dict.fromkeys(location_check.BANDS, "")),
     Stored("verification", "gps_data.latitude"),
     Stored("verification", "gps_data.longitude"),

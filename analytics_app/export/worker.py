@@ -78,7 +78,7 @@ class Exporter:
         except export_jobs.LostClaim:
             log.warning("export %s was taken over by another worker", job.export_id)
         except export_jobs.Outdated:
-            log.info("export %s begins anew: a participant was erased meanwhile", job.export_id)
+            log.info("export %s starts over: a participant was erased in the meantime", job.export_id)
             export_jobs.release(job, now=study.now(), counts=False)
         except Stopping:
             export_jobs.release(job, now=study.now(), counts=False)

@@ -65,13 +65,15 @@ def equal_variances(fit: factorial.Fit) -> Check:
     least = min(len(group) for group in groups)
     if least < MIN_FOR_VARIANCE:
         need = f"needs at least {MIN_FOR_VARIANCE} sessions in each cell; the smallest has {least}"
-        return Check(name, None, f"Whether the cells vary alike cannot be told: it {need}.")
+        return Check(name, None, f"Equal variances are not testable: the test {need}.")
     with np.errstate(divide="ignore", invalid="ignore"):
         test = stats.levene(*groups, center="median")
     statistic, p = float(test.statistic), float(test.pvalue)
     if not np.isfinite(statistic):
         return Check(
-            name, None, "Whether the cells vary alike cannot be told: within each, all lie as far off."
+            name,
+            None,
+            "Equal variances are not testable: all scores in a cell are equally far from its mean.",
         )
     told = f"Brown-Forsythe F = {statistic:.2f}, {p_text(p)}, {len(groups)} cells."
     if p >= ALPHA:
@@ -91,7 +93,7 @@ def equal_slopes(fit: factorial.Fit) -> Check:
     slopes = " + ".join(f"covariate:C(factor{place}, Sum)" for place in range(len(fit.factors)))
     wider = ols(f"{model.formula} + {slopes}", data=model.data.frame).fit()
     if wider.df_resid < 1 or wider.ssr <= 1e-9 * wider.centered_tss:
-        return Check(name, None, "Whether the slopes are equal cannot be told: too few sessions for it.")
+        return Check(name, None, "Equal slopes are not testable: too few sessions.")
     row = anova_lm(fit.model, wider).iloc[1]
     statistic, p = float(row["F"]), float(row["Pr(>F)"])
     told = f"F({round(row['df_diff'])}, {round(wider.df_resid)}) = {statistic:.2f}, {p_text(p)}."

@@ -57,7 +57,7 @@ class IdField(forms.CharField):
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         if text and not re.fullmatch(self.pattern, text):
-            raise ValidationError(f"This is no such thing. It looks like {self.like}.")
+            raise ValidationError(f"Not valid. It looks like {self.like}.")
         return text
 
 
@@ -82,7 +82,7 @@ Fields = Mapping[str, Callable[[], forms.Field]]
 
 DAY: Final[Fields] = {"day": lambda: DayField("Day (UTC)", initial=_today)}
 CONDITION: Final[Fields] = {"condition": _chosen("Condition", CELLS)}
-PLACE: Final[Fields] = {"place": _chosen("Place", PLACES)}
+PLACE: Final[Fields] = {"place": _chosen("Location", PLACES)}
 REVIEWED: Final[Fields] = {"kind": _chosen("Answers", (("short", "Short answers"), ("dialogue", "Dialogue")))}
 TYPE: Final[Fields] = {"type": _chosen("Type", KINDS)}
 STATE: Final[Fields] = {"state": _chosen("Consent", STATES)}
@@ -97,7 +97,7 @@ CODE: Final[Fields] = {
 }
 DAYS: Final[Fields] = {
     "start": lambda: DayField("From (UTC)", required=False),
-    "end": lambda: DayField("Through (UTC)", required=False),
+    "end": lambda: DayField("To (UTC)", required=False),
 }
 MONTH: Final[Fields] = {
     "month": lambda: IdField("Month", pattern=r"\d{4}-(0[1-9]|1[0-2])", like="2026-03", required=False)

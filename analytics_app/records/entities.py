@@ -36,7 +36,7 @@ from .declarations import (
 )
 from .raw_items import Span
 
-PEOPLE, RUNS, NUMBERS, WORK = "Students and consent", "Sessions", "Statistics", "Work of the site"
+PEOPLE, RUNS, NUMBERS, WORK = "Students and consent", "Sessions", "Statistics", "System"
 
 
 # --- the entities, in the order of the index page
@@ -54,7 +54,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         ],
         sources=[
             Source(
-                "newest", "By enrolment", index=5, partition=lambda **_: keys.STUDENTS_BY_TIME, reverse=True
+                "newest", "By enrollment", index=5, partition=lambda **_: keys.STUDENTS_BY_TIME, reverse=True
             ),
             Source(
                 "state",
@@ -141,7 +141,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
             ),
             Source(
                 "place",
-                "By place",
+                "By location",
                 PLACE,
                 index=3,
                 partition=lambda place, **_: keys.location(place),
@@ -179,7 +179,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         model=models.LocationVerification,
         columns=[
             Column("verification.verification_timestamp", "Verified", link=True),
-            Column("location_data.type", "Place", show="place"),
+            Column("location_data.type", "Location", show="place"),
             Column("verification.method"),
             Column("verification.confidence", "Confidence"),
             Column("gps_data.accuracy_meters", "Accuracy"),
@@ -210,7 +210,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         columns=[
             Column("intervention_metadata.timestamp", "Started", link=True),
             Column("intervention_metadata.segment_id", "Segment"),
-            Column("location_context.location_type", "Place", show="place"),
+            Column("location_context.location_type", "Location", show="place"),
             Column("intervention_summary.avg_response_time_seconds", "Response time"),
             Column("intervention_summary.avg_answer_depth", "Answer depth"),
             Column("intervention_summary.avg_question_quality", "Question quality"),
@@ -253,7 +253,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         columns=[
             Column("survey_metadata.timestamp", "Answered", link=True),
             Column("learning_experience.overall_experience_rating", "Overall"),
-            Column("location_experience.location_impact_rating", "Place"),
+            Column("location_experience.location_impact_rating", "Location"),
             Column("intervention_experience.intervention_helpful_rating", "Questions"),
             Column("survey_metadata.duration_seconds", "Duration"),
         ],
@@ -287,7 +287,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         actions=[SESSION_PAGE],
     ),
     Entity(
-        title="Browsers of a session",
+        title="Linked devices",
         group=RUNS,
         model=models.Browser,
         columns=[
@@ -359,7 +359,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         ],
     ),
     Entity(
-        title="Condition months",
+        title="Monthly totals by condition",
         group=NUMBERS,
         model=models.ConditionMonth,
         columns=[Column("month", link=True), Column("condition_code", "Condition"), Column("layout")],
@@ -375,7 +375,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         ],
     ),
     Entity(
-        title="Day counts",
+        title="Daily totals",
         group=NUMBERS,
         model=models.DayCounts,
         columns=[
@@ -411,7 +411,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         actions=[SESSION_PAGE],
     ),
     Entity(
-        title="Counted students",
+        title="Students counted",
         group=NUMBERS,
         model=models.CountedStudent,
         columns=[Column("student_id", "Student", link=True), Column("sessions", show="count")],
@@ -462,7 +462,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
                 for name, title, index in (
                     ("open", "Model alone", 1),
                     ("second", "Waiting for a second score", 3),
-                    ("scored", "Scored by people", 5),
+                    ("scored", "Graded", 5),
                 )
             ),
             in_session(keys.REVIEW_PREFIX),
@@ -484,7 +484,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         sources=[
             Source(
                 "place",
-                "By place",
+                "By location",
                 PLACE,
                 partition=lambda place, **_: keys.allocation(place),
                 only=True,  # the tally shares the partition
@@ -497,11 +497,11 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         title="Allocation tallies",
         group=WORK,
         model=models.AllocationTally,
-        columns=[Column("PK", "Place", link=True), Column("counts", show="sum")],
+        columns=[Column("PK", "Location", link=True), Column("counts", show="sum")],
         sources=[
             Source(
                 "place",
-                "By place",
+                "By location",
                 PLACE,
                 partition=lambda place, **_: keys.allocation(place),
                 span=lambda **_: Span(prefix=keys.TALLY),

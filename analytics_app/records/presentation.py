@@ -1,4 +1,4 @@
-"""A stored item as a reader sees it: without what the policy withholds, by kind, with its faults named.
+"""Presents a stored item for a role: withheld fields left out, values by kind, and errors named.
 
 Nothing here trusts that an item has the form of its model: another client may have written it.
 """

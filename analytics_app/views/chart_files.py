@@ -60,7 +60,9 @@ def chart(request: HttpRequest, name: str, form: str) -> HttpResponse:
     response = get_conditional_response(request, etag=etag)
     if response is None or response.status_code != 304:
         if form == "csv" and not _is_told(request, name):
-            return _told("Not exported: the store did not answer, so the export could not be logged.", 503)
+            return _told(
+                "Not exported: the database did not respond, so the export could not be logged.", 503
+            )
         content, media_type = chart_cards.drawn(name, rows, version=version, form=form, **look)
         response = HttpResponse(content, content_type=media_type)
         response["Content-Disposition"] = (

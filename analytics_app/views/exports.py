@@ -34,11 +34,11 @@ READERS = ("researcher", "admin")
 SHOWN = 50
 WORDS = {
     "waiting": ("waiting", "info"),
-    "running": ("being made", "info"),
+    "running": ("in progress", "info"),
     "done": ("ready", "ok"),
     "failed": ("failed", "bad"),
-    "expired": ("time is over", ""),
-    "destroyed": ("to be destroyed", "bad"),
+    "expired": ("expired", ""),
+    "destroyed": ("to be deleted", "bad"),
 }
 
 

@@ -44,8 +44,8 @@ from sessions_app.presenters.transcript import SCORE_WORDS
 from ..inference import rater_pairs
 
 KINDS = {"short": "Short answers", "dialogue": "Dialogue"}
-LISTS = {"open": "No person yet", "second": "Second score wanted", "scored": "Scored by people"}
-WANTED = "second score wanted"
+LISTS = {"open": "Not yet graded", "second": "Needs second rater", "scored": "Graded"}
+WANTED = "needs second rater"
 REVIEWS_ON_A_PAGE = 8  # of up to three answers each
 MAX_NOTE_LENGTH = 2000
 QUALITIES = {
@@ -56,7 +56,7 @@ QUALITIES = {
     "engagement_level": "Effort and curiosity in the answer.",
     "builds_on_previous": "Takes up what the student wrote before.",
     "synthesis_quality": "Joins the two earlier answers.",
-    "location_integration": "Uses the place where the student is.",
+    "location_integration": "Uses the student's location.",
 }
 
 
@@ -71,7 +71,7 @@ class ListFilter(DayFilter):
     def __init__(self, data: QueryDict | dict[str, str]) -> None:
         super().__init__({"kind": "short", "list": "open", **{name: data.get(name, "") for name in data}})
         self.fields["day"].required = False
-        self.fields["day"].label = "Scored or handed over on"
+        self.fields["day"].label = "Date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,9 @@ def _line(item: Review, answer: ReviewedAnswer, list_name: str, by: str, package
 
 def _state(answer: ReviewedAnswer, by: str) -> tuple[str, str]:
     if answer.belongs_to("open"):
-        return ("no model could", "warn") if answer.model is None else ("model only", "info")
+        return ("no model could", "warn") if answer.model is None else ("AI score only", "info")
     if answer.belongs_to("second"):
-        return ("waits for another person", "") if answer.human_by == by else (WANTED, "warn")
+        return ("awaiting second grader", "") if answer.human_by == by else (WANTED, "warn")
     return ("scored twice" if answer.in_sample else "scored"), "ok"
 
 
@@ -191,7 +191,7 @@ class ScoreForm(StaffForm):
             label="Note",
             required=False,
             max_length=MAX_NOTE_LENGTH,
-            help_text="For the other graders: why you scored so.",
+            help_text="For the other graders: explain your score.",
             widget=forms.Textarea(attrs={"rows": 2}),
         )
         self.criteria = answer.criteria
@@ -342,7 +342,7 @@ def _talk(found: Answer) -> dict[str, Any]:
 
 def _revealed(found: Answer) -> Mapping[str, Any]:
     """What is told only after the score."""
-    phases = {"baseline": "Before (baseline)", "final": "After (final)"}
+    phases = {"baseline": "Pre-test (baseline)", "final": "Post-test (final)"}
     phase = phases.get(found.what) or f"Questions after part {found.what.removeprefix('questions-')}"
     return {"phase": phase, "session": found.run.session}
 

@@ -92,11 +92,7 @@ def find(request: HttpRequest) -> HttpResponse:
     sought = request.GET.get("q", "").strip()
     url = _found(request, sought) if sought else None
     if url is None:
-        told = (
-            "Nothing that you may open has this id, code or key."
-            if sought
-            else "Write an id, a code or a key."
-        )
+        told = "No matching record, or you don't have access." if sought else "Enter an ID, a code or a key."
         return _index(request, sought=sought, not_found=told)
     return redirect(url)
 

@@ -102,7 +102,7 @@ def facts(user: User) -> dict[str, Any]:
 
 
 class NotToldMiddleware:
-    """Answers for what was given up because it could not be told; its transaction is rolled back by then."""
+    """Renders a 503 page when an action was rolled back because its audit entry could not be written."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Who may open what: every view names the roles it is for, and a view that names none is for nobody.
+"""Access control: every view declares its roles, and a view without a declared role is denied.
 
 A role is a Django group. `allow` and `public` write the policy onto the view; the two middlewares enforce it;
 a system check finds routes without one. Django's admin site has its own checks (is_staff), so it is let by.

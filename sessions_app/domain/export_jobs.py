@@ -278,7 +278,8 @@ def may_hand_out(job: ExportJob, *, by: Actor, now: datetime) -> None:
             return
         case "destroyed":
             raise NoLonger(
-                "A participant left the study after this export was made. Destroy every copy, and ask anew."
+                "A participant left the study after this export was made. Delete every copy and request "
+                "a new export."
             )
         case "expired":
             raise NoLonger("The time to download this export is over. Ask for it again.")

@@ -33,10 +33,15 @@ class Stage:
         """`segment` and `questions` without their number."""
         return self.name.split("-")[0]
 
+    @property
+    def staff_label(self) -> str:
+        """Its name on staff pages: students are not to read that it is a test."""
+        return {"baseline": "Pre-test", "final": "Post-test"}.get(self.name, self.label)
+
 
 FLOW: Final = (
-    Stage("baseline", "Before", ITEMS, 5),
-    Stage("format", "How to follow", 1, 0.5),
+    Stage("baseline", "Warm-up", ITEMS, 5),
+    Stage("format", "Format", 1, 0.5),
     Stage("segment-1", "Part 1", 1, 2.5, segment=1),
     Stage("questions-1", "Questions", QUESTIONS, 3, segment=1),
     Stage("segment-2", "Part 2", 1, 2.5, segment=2),
@@ -45,8 +50,8 @@ FLOW: Final = (
     Stage("questions-3", "Questions", QUESTIONS, 3, segment=3),
     Stage("segment-4", "Part 4", 1, 2.5, segment=4),
     Stage("questions-4", "Questions", QUESTIONS, 3, segment=4),
-    Stage("final", "After", ITEMS, 5),
-    Stage("survey", "Your view", 1, 3),
+    Stage("final", "Wrap-up", ITEMS, 5),
+    Stage("survey", "Survey", 1, 3),
 )
 
 

@@ -39,10 +39,10 @@ STYLES = (
 )
 STATE_WORDS = {
     "complete": "complete",
-    "missing_permission": "permission missing",
-    "missing_assent": "assent missing",
+    "missing_permission": "missing permission",
+    "missing_assent": "missing assent",
     "refused": "refused",
-    "needs_reconsent": "must agree again",
+    "needs_reconsent": "re-consent needed",
     "withdrawn": "withdrawn",
 }
 PLACES = (
@@ -101,7 +101,7 @@ class AboutForm(StaffForm):
     school = forms.CharField(
         label="School",
         max_length=120,
-        help_text="Schools that are known already are offered while you type.",
+        help_text="Known schools are suggested while you type.",
         widget=forms.TextInput(attrs={"list": "schools", "autocomplete": "off"}),
     )
     richmond_resident = yes_no("Does the student live in Richmond?")
@@ -269,7 +269,7 @@ class DayFilter(StaffForm):
 
 
 class PlaceFilter(StaffForm):
-    place = forms.ChoiceField(label="Place", choices=PLACES, error_messages={"invalid_choice": UNKNOWN})
+    place = forms.ChoiceField(label="Location", choices=PLACES, error_messages={"invalid_choice": UNKNOWN})
 
 
 class ConditionFilter(StaffForm):
@@ -325,28 +325,28 @@ class ReviewForm(SeenForm):
     outcome = forms.ChoiceField(
         label="Is this consent in order?",
         choices=(
-            ("accepted", "Accept it: every form was agreed to as it should be"),
-            ("returned", "Return it: something has to be mended before the next session"),
+            ("accepted", "Accept: all required forms are complete"),
+            ("returned", "Return for correction before the next session"),
         ),
         widget=forms.RadioSelect,
     )
     reason = forms.CharField(
         label="Reason",
         required=False,
-        help_text="Needed for returning. The facilitator reads it and goes through the forms again.",
+        help_text="Required to return a consent. The facilitator reads it and goes through the forms again.",
         **REASON,
     )
 
     def clean(self) -> dict[str, Any]:
         told: dict[str, Any] = super().clean() or {}
         if told.get("outcome") == "returned" and not told.get("reason"):
-            self.add_error("reason", "Say what has to be mended.")
+            self.add_error("reason", "Say what needs correcting.")
         return told
 
 
 class RequireForm(StaffForm):
     reason = forms.CharField(
-        label="Why must they agree again?",
+        label="Why is re-consent required?",
         help_text="Kept with the decision, with every student's history, and in the audit log.",
         **REASON,
     )
@@ -388,10 +388,10 @@ class AgeForm(SeenForm):
 
 class WithdrawalForm(StaffForm):
     choice = forms.ChoiceField(
-        label="What happens to what was collected before?",
+        label="What should happen to the data collected so far?",
         choices=(
-            ("keep", "Keep it: nothing more is collected, earlier answers stay in the study"),
-            ("erase", "Erase it: everything about the student goes; the next page asks once more"),
+            ("keep", "Keep it: nothing more is collected; earlier answers stay in the study"),
+            ("erase", "Erase it: all of the student's data; the next page asks for confirmation"),
         ),
         help_text="Ask the family which of the two they want.",
         widget=forms.RadioSelect,

@@ -19,18 +19,18 @@ from ..domain.session import location_check
 from ..domain.session.record import Run
 
 FLAG_MEANINGS = {
-    "ai_fallback": "The model did not give a usable question in time, so a set question stood in for it.",
-    "offline_tutor": "No model was connected: the questions were made by the scripted tutor.",
-    "location_override": "The place was not verified: a facilitator vouched for it and gave a reason.",
-    "resumed": "The session was left for more than half an hour and taken up again.",
+    "ai_fallback": "The model did not give a usable question in time, so a scripted question was used.",
+    "offline_tutor": "No model was connected: the scripted tutor wrote the questions.",
+    "location_override": "The location was not verified: a facilitator confirmed it and gave a reason.",
+    "resumed": "The session was interrupted for more than half an hour and then resumed.",
     "long_pause": "A single answer took more than ten minutes.",
     "short_answer": "At least one written answer has fewer than five characters.",
-    "timing_deviation": "A part was played for less time than it lasts, or faster than the clock allows.",
-    "intervention_count_mismatch": "There are fewer complete rounds of questions than the condition plans.",
-    "late_sync": "Answers were kept on the device for a while and reached the store late.",
+    "timing_deviation": "A part was played for less than its length, or faster than possible.",
+    "intervention_count_mismatch": "There are fewer complete rounds of questions than planned.",
+    "late_sync": "Answers were kept on the device for a while and reached the database late.",
     "safeguarding": "An answer held a sign of danger; staff were called. The words are in the answer alone.",
-    "human_regraded": "A person scored an answer; that score counts before the model's.",
-    "condition_override": "The condition was set by a person with a reason, not drawn.",
+    "human_regraded": "A person scored an answer; that score overrides the model's.",
+    "condition_override": "The condition was set by a person with a reason, not assigned at random.",
     "duplicate": "A part is stored more than once. The first complete one counts; the others are shown.",
     "naive_timestamp": "A timestamp was stored without a time zone. It is read as UTC.",
     "clock_skew": "A device claimed that an answer had waited for longer than the session is old.",
@@ -40,7 +40,7 @@ UNKNOWN = "unknown"
 METHODS = {
     "GPS": "GPS",
     "QR_code": "Code on the wall",
-    "manual": "Vouched for by the facilitator",
+    "manual": "Confirmed by the facilitator",
     "honor_system": "Honor system",
 }
 
@@ -106,7 +106,7 @@ def progress(session: Session) -> Progress:
         return phases(session)
     stages = flow.plan(session.condition.interval)
     done = _stages_done(session, stages)
-    following = next((stage.label for stage in stages if stage.name not in done), "")
+    following = next((stage.staff_label for stage in stages if stage.name not in done), "")
     finished = sum(stage.steps for stage in stages if stage.name in done)
     return Progress(finished, sum(stage.steps for stage in stages), following)
 
@@ -117,7 +117,7 @@ def exact_progress(run: Run) -> Progress:
         return phases(run.session)
     done = sum(min(run.done.get(stage.name, 0), stage.steps) for stage in run.stages)
     step = run.step
-    return Progress(done, sum(stage.steps for stage in run.stages), step.stage.label if step else "")
+    return Progress(done, sum(stage.steps for stage in run.stages), step.stage.staff_label if step else "")
 
 
 def _stages_done(session: Session, stages: tuple[flow.Stage, ...]) -> set[str]:
@@ -218,7 +218,7 @@ def _phase_entries(run: Run) -> list[Entry]:
 def _verification(run: Run) -> Entry:
     record = run.verification
     if record is None:
-        return Entry(title="Place", state="", facts=("No verification of the place is stored.",))
+        return Entry(title="Location", state="", facts=("No location verification on record.",))
     told = record.verification
     facts = [f"{METHODS.get(told.method, UNKNOWN)}, confidence {told.confidence or UNKNOWN}"]
     gps = record.gps_data
@@ -230,8 +230,8 @@ def _verification(run: Run) -> Entry:
     if told.override_reason:
         facts.append(f"Reason: {told.override_reason}")
     if told.attested_by:
-        facts.append(f"Vouched for by {told.attested_by}")
-    title = "Place verified" if told.verified else "Place not verified"
+        facts.append(f"Confirmed by {told.attested_by}")
+    title = "Location verified" if told.verified else "Location not verified"
     flagged = told.method == "manual" or not told.verified
     at = told.verification_timestamp
     return Entry(title=title, at=at, state="flagged" if flagged else "done", facts=tuple(facts))
@@ -289,7 +289,7 @@ def _assessment_facts(record: Assessment | None) -> tuple[datetime | None, list[
     facts = [f"{count(record.questions)} of {flow.ITEMS} answers{took}"]
     if record.is_graded:
         score = scores.percent(scores.score(record))
-        facts.append("Its score lies outside the scale" if score is None else f"{score:.1f} %")
+        facts.append("Its score lies outside the scale" if score is None else f"{score:.1f}%")
     elif count(record.questions) >= flow.ITEMS:
         facts.append("Short answers are being scored")
     return told.timestamp, facts
@@ -322,7 +322,7 @@ def _segment_facts(run: Run, segment_id: int) -> tuple[datetime | None, list[str
     if told.engagement_score is not None:
         facts.append(f"Engagement {told.engagement_score:.2f}")
     if told.end_time is not None and not told.completed:
-        facts.append("Ended before its end")
+        facts.append("Ended early")
     return told.start_time, facts or ["Started"]
 
 

@@ -25,7 +25,7 @@ SCORE_WORDS = {
     "engagement_level": "Answer: engagement",
     "builds_on_previous": "Question: builds on the answer before",
     "synthesis_quality": "Question: draws together",
-    "location_integration": "Question: uses the place",
+    "location_integration": "Question: uses the location",
 }
 
 
@@ -77,9 +77,9 @@ def _exchange(question: Question, dynamic: bool) -> Exchange:
 
 def _source(question: Question, dynamic: bool) -> tuple[str, str]:
     if question.question_source == "static_fallback":
-        return "set question, stood in", "warn"
+        return "scripted question (fallback)", "warn"
     if not dynamic:
-        return "set question", ""
+        return "scripted question", ""
     told = question.question_metadata
     model = told.model if told and told.model else ""
     if model.startswith("scripted"):
@@ -151,7 +151,7 @@ def _verdict(question: AssessmentQuestion) -> tuple[str, str]:
     if earned is None:
         return "info", "being scored"
     points = f"{earned:g} of {UNKNOWN if question.points is None else f'{question.points:g}'}"
-    return ("ok", f"right, {points}") if question.is_correct else ("bad", f"not right, {points}")
+    return ("ok", f"correct, {points}") if question.is_correct else ("bad", f"incorrect, {points}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def _where(question: str) -> str:
         return f"Questions after part {stage.split('-')[-1]}, question {number}"
     if stage.startswith("segment-"):
         return f"Part {stage.split('-')[-1]}, as the player reported it"
-    return {"format": "How to follow", "survey": "Your view"}.get(stage, f"Item {question}")
+    return {"format": "Format", "survey": "Survey"}.get(stage, f"Item {question}")
 
 
 def _stored(run: Run, stage: str, question: str) -> str:

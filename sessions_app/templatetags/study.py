@@ -126,7 +126,7 @@ def review_words(state: str | None) -> str:
 @register.simple_tag
 def chip(text: object, tone: str = "") -> SafeString:
     """A short state, with the sign and color of its tone: ok, warn, bad, info or none."""
-    return format_html('<span class="chip {}">{}</span>', tone, text)
+    return format_html('<span class="{}">{}</span>', f"chip {tone}".strip(), text)
 
 
 @register.simple_tag

@@ -56,7 +56,9 @@ def export(request: HttpRequest) -> HttpResponseBase:
         told = sought.told
         audit_log.record("export", by=actor(request), now=study.now(), subject="audit log, CSV", new=told)
     except PynamoDBException:
-        messages.error(request, "Not exported: the store did not answer, so the export could not be logged.")
+        messages.error(
+            request, "Not exported: the database did not respond, so the export could not be logged."
+        )
         return redirect(f"{reverse('audit')}?{urlencode(told)}")
     lines = csv_safe.lines(audit_words.table(sought, roles_of(request.user)))
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")

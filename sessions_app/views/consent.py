@@ -35,10 +35,10 @@ COUNTED = 1000
 TABS = {
     "awaiting": "Awaiting review",
     "returned": "Returned",
-    "needs_reconsent": "Must agree again",
+    "needs_reconsent": "Re-consent needed",
     "complete": "Complete",
-    "missing_permission": "Permission missing",
-    "missing_assent": "Assent missing",
+    "missing_permission": "Missing permission",
+    "missing_assent": "Missing assent",
     "refused": "Refused",
     "withdrawn": "Withdrawn",
 }
@@ -249,11 +249,11 @@ def review(request: HttpRequest, student_id: str) -> HttpResponse:
     except consent_decisions.ChangedMeanwhile:
         messages.warning(
             request,
-            "Somebody changed this consent while you looked at it, so your review was not stored. "
-            "This is how it stands now.",
+            "Someone changed this consent while you were viewing it, so your review was not saved. "
+            "This is its current state.",
         )
     except (consent_decisions.ConsentWithdrawn, consent_decisions.NothingToReview):
-        messages.warning(request, "Not stored: this consent is not complete any more.")
+        messages.warning(request, "Not saved: this consent is no longer complete.")
     else:
         messages.success(request, f"The consent is {told['outcome']}.")
     return redirect("consent", student_id)

@@ -37,7 +37,9 @@ def renew(request: HttpRequest, student_id: str) -> HttpResponse:
         raise Http404("no such student") from None
     sites.check_student(request, record.student)
     if record.student.has_withdrawn:
-        messages.warning(request, "Consent was withdrawn. A student who wants to come back is enrolled anew.")
+        messages.warning(
+            request, "Consent was withdrawn. A student who wants to come back is enrolled again."
+        )
         return redirect("student", student_id)
     if request.method != "POST":
         tell_of_view(request, student_id, "renewal of consent")
@@ -131,14 +133,14 @@ def _renew(request: HttpRequest, record: ConsentRecord, passed: list[Any], due: 
         return _ask(request, record, AgreementForm(None, form=agreements[0].form), passed[:1], due)
     except (consent_decisions.ChangedMeanwhile, consent_decisions.ConsentWithdrawn):
         return _changed(request, student_id)
-    messages.success(request, "Consent is complete again. The review board looks at it next.")
+    messages.success(request, "Consent is complete again. The review board reviews it next.")
     return redirect("student", student_id)
 
 
 def _changed(request: HttpRequest, student_id: str) -> HttpResponse:
     messages.warning(
         request,
-        "Consent was changed meanwhile, perhaps by this same form sent twice. Nothing was stored now; this "
-        "is how it stands.",
+        "Consent was changed in the meantime, perhaps because this form was sent twice. Nothing was saved; "
+        "this is its current state.",
     )
     return redirect("student", student_id)

@@ -48,7 +48,7 @@ class WhoForm(forms.Form):
     place = forms.ChoiceField(
         label="Where are you now?",
         widget=forms.RadioSelect,
-        error_messages={"required": "Where are you? The place decides how the location is checked."},
+        error_messages={"required": "Choose a location: it determines how we verify it."},
     )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -76,7 +76,7 @@ class StartForm(StepForm):
         ),
     )
     at_home = forms.BooleanField(label="The student says: I am at home.", required=False)
-    vouch = forms.BooleanField(label="I am here with the student and vouch for the place.", required=False)
+    vouch = forms.BooleanField(label="I am here with the student and confirm the location.", required=False)
     vouch_reason = forms.CharField(label="Why the check does not work", required=False, max_length=500)
     condition = forms.ChoiceField(label="Condition", required=False)
     condition_reason = forms.CharField(label="Reason for setting it", required=False, max_length=500)
@@ -85,7 +85,9 @@ class StartForm(StepForm):
         super().__init__(*arguments, **options)
         self.place = place
         here = [cell.code for cell in keys.CONDITIONS if cell.location == place.key] if is_admin else []
-        set_choices(self, "condition", [("", "Drawn, balanced"), *((code, code) for code in here)])
+        set_choices(
+            self, "condition", [("", "Assigned at random, balanced"), *((code, code) for code in here)]
+        )
 
     def clean(self) -> dict[str, Any]:
         told: dict[str, Any] = super().clean() or {}
@@ -113,7 +115,7 @@ def new(request: HttpRequest) -> HttpResponse:
         return _who(request, chosen, 422 if chosen.is_bound else 200)
     student = _student(request, chosen.cleaned_data["code"])
     if student is None:
-        chosen.add_error("code", "No student has this code. Look at the paper list, or onboard the student.")
+        chosen.add_error("code", "No student has this code. Look at the paper list, or enroll the student.")
         return _who(request, chosen, 404)
     place = study.package().location(chosen.cleaned_data["place"])
     if request.method == "POST":
@@ -223,7 +225,7 @@ def _start(request: HttpRequest, student: Student, place: Location) -> HttpRespo
         return _check(request, student, place, form, 409)
     except (Busy, PynamoDBException):
         form.add_error(
-            None, "The session was not started: the store did not answer. Nothing is lost; try again."
+            None, "The session was not started: the database did not respond. Nothing is lost; try again."
         )
         return _check(request, student, place, form, 503)
     return redirect("session_hand_over", run.id)
@@ -313,8 +315,8 @@ def _outside(fix: location_check.Fix, place: Location) -> str:
             "and check again."
         )
     return (
-        f"You are {fix.distance_meters:.0f} m from the middle of the place; the limit is "
-        f"{place.radius_meters:.0f} m. Move closer and check again, or vouch for it with a reason."
+        f"You are {fix.distance_meters:.0f} m from the center of the location; the limit is "
+        f"{place.radius_meters:.0f} m. Move closer and check again, or confirm the location with a reason."
     )
 
 
@@ -350,7 +352,7 @@ def place_code(request: HttpRequest) -> HttpResponse:
     key = request.GET.get("place", "classroom")
     place = next((p for p in study.package().locations if p.key == key and p.method == "QR_code"), None)
     if place is None:
-        raise Http404("this place is not checked by a code")
+        raise Http404("this location is not checked by a code")
     now = study.now()
     account_audit.look(request, "place_code.show", subject=place.key)
     code = location_check.place_code(place.key, secret=settings.SECRET_KEY, now=now)

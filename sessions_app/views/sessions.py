@@ -38,7 +38,7 @@ from ..forms.staff import (
 from ..pages import hides_arm, render, seen, sees_open_arms
 from ..presenters import session_timeline, transcript
 
-FILTERS = {"day": "Day", "code": "Student", "place": "Place", "condition": "Condition", "type": "Type"}
+FILTERS = {"day": "Day", "code": "Student", "place": "Location", "condition": "Condition", "type": "Type"}
 FILTERS_WITHOUT_ARM = {name: label for name, label in FILTERS.items() if name not in ("condition", "type")}
 """For facilitators: what a filter finds would give the arm of a running session away."""
 FORMS: dict[str, type[forms.Form]] = {
@@ -52,8 +52,8 @@ DEFAULTS = {"place": "on-site", "condition": "L1-I1-D", "type": "dynamic"}
 # A session with interventions every 2.5 minutes leaves four of them in the index of types beside itself.
 READ_PER_SESSION = 4
 REOPENED = {
-    "running": "The session is open again. The student can go on where it was stopped.",
-    "completed": "Every step of the session is there, so it is complete now.",
+    "running": "The session is open again. The student can continue where it was stopped.",
+    "completed": "Every step of the session is stored, so it is complete now.",
 }
 OTHER_OPEN = (
     "Not reopened: the student has another open session, started {}. "
@@ -268,7 +268,7 @@ def stop(request: HttpRequest, session_id: str) -> HttpResponse:
     except Busy as error:
         messages.error(request, f"Not stopped: {error}.")
     except PynamoDBException:
-        messages.error(request, "Not stopped: the store did not answer. Please try again.")
+        messages.error(request, "Not stopped: the database did not respond. Please try again.")
     else:
         messages.success(request, "The session is stopped. What was answered before is kept.")
     return redirect("session", run.id)
@@ -289,11 +289,11 @@ def reopen(request: HttpRequest, session_id: str) -> HttpResponse:
         began = other.session.start.astimezone(study.zone())
         messages.error(request, OTHER_OPEN.format(f"{began:%b %-d, %H:%M}"))
     except ConsentNotInForce:
-        messages.error(request, "Not reopened: the student's consent is not in force.")
+        messages.error(request, "Not reopened: the student's consent is not active.")
     except Busy as error:
         messages.error(request, f"Not reopened: {error}.")
     except PynamoDBException:
-        messages.error(request, "Not reopened: the store did not answer. Please try again.")
+        messages.error(request, "Not reopened: the database did not respond. Please try again.")
     else:
         messages.success(request, REOPENED[session_timeline.state_of(run.session)])
     return redirect("session", run.id)

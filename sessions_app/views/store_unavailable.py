@@ -14,7 +14,9 @@ from pynamodb.exceptions import PynamoDBException
 from ..domain.store.transactions import Busy
 from .run import acknowledgement
 
-NOT_SAVED = "This was not saved: the store did not answer. Your words are still here. Please send them again."
+NOT_SAVED = (
+    "This was not saved: the database did not respond. Your words are still here. Please send them again."
+)
 NOT_FIELDS = ("csrfmiddlewaretoken",)
 
 log = logging.getLogger("run")
@@ -30,7 +32,7 @@ def while_away(answer: Callable[[HttpRequest], HttpResponse]) -> Callable[[View]
             try:
                 return view(request, *arguments, **options)
             except (Busy, PynamoDBException) as error:
-                log.warning("the store did not answer: %s", type(error).__name__)
+                log.warning("the database did not respond: %s", type(error).__name__)
                 return answer(request)
 
         return guarded

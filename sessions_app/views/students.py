@@ -44,16 +44,16 @@ READ_PER_OWN = 4
 """How many students of all sites are read for each of an own site."""
 FILTERS = {"code": "Code", "school": "School", "state": "Consent"}
 FOREIGN_SCHOOL = (
-    "This school is in the study already, and you do not belong to it. Ask an administrator to add you to "
-    "it. Nothing was stored."
+    "This school is already in the study, and you are not assigned to it. Ask an administrator to add you. "
+    "Nothing was saved."
 )
 DEMOGRAPHICS = ("age", "grade_level", "school", "richmond_resident")
 TITLES = {
     "about": "The student",
     "learning": "Learning",
     "parental_permission": "Permission of a parent or guardian",
-    "assent": "The student's own yes",
-    "child_assent": "The student's own yes",
+    "assent": "Student assent",
+    "child_assent": "Student assent",
     "adult_consent": "Consent",
 }
 
@@ -279,10 +279,12 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
         messages.warning(request, str(error))
         return _ask(request, told[0].form.kind, _form(told[0].form.kind, None), [about, learning])
     except Erased as error:
-        messages.error(request, f"{error} Nothing was stored. Begin anew if the student comes back.")
+        messages.error(request, f"{error} Nothing was stored. Start over if the student comes back.")
         return redirect("student_new")
     except (Busy, Refused, PynamoDBException):
-        told[-1].add_error(None, "The store did not answer, so nothing was saved. Please send it again.")
+        told[-1].add_error(
+            None, "The database did not respond, so nothing was saved. Please send the form again."
+        )
         return _ask(request, told[-1].form.kind, told[-1], passed[:-1])
     return redirect(f"{reverse('student_new')}?enrolled={student.student_id}")
 

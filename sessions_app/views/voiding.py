@@ -24,8 +24,8 @@ from .session_start import away
 from .store_unavailable import while_away
 
 KINDS = (
-    ("wrong_student", "Wrong student: somebody else took this session"),
-    ("spoiled", "Spoiled: something happened that makes the data useless"),
+    ("wrong_student", "Wrong student: someone else took this session"),
+    ("spoiled", "Unusable data: something went wrong in the session"),
     ("other", "Another reason"),
 )
 

@@ -76,7 +76,7 @@ def _ask(
 
 def _keep(request: HttpRequest, student_id: str, reason: str) -> HttpResponse:
     withdrawal.withdraw(student_id, keep=True, by=actor(request), reason=reason or None, now=study.now())
-    messages.success(request, "The student takes no part any more. Earlier data are kept.")
+    messages.success(request, "The student has left the study. Earlier data are kept.")
     return redirect("withdraw", student_id)
 
 

@@ -141,7 +141,7 @@ def test_one_session_has_figures_and_no_intervals(client: Client) -> None:
     assert "one session: no interval" in overview
     assert "1 started today" in overview
     condition = text(client.get("/dashboards/conditions/L1-I1-D/"))
-    assert "1 gained, 0 stayed the same and 0 lost" in condition
+    assert "1 gained, 0 did not change and 0 decreased" in condition
     assert f"/sessions/{session_id}/" in client.get(f"/dashboards/students/{STUDENT}/").content.decode()
     assert "L1-I1-D has 1" in text(client.get("/dashboards/inference/"))
 
@@ -152,18 +152,18 @@ def test_figures_equal_those_worked_out_from_the_scores(client: Client) -> None:
     every = [gain for found in gains.values() for gain in found]
 
     overview = text(client.get("/dashboards/"))
-    assert f"{signed_number(plain.fmean(every))} 95 % interval {bracketed(every)}, n 48" in overview
+    assert f"{signed_number(plain.fmean(every))} 95% CI {bracketed(every)}, n = 48" in overview
     assert "100 % 48 of 48" in overview
 
     table = text(client.get("/dashboards/conditions/"))
     for code, found in gains.items():
         mean = plain.fmean(found)
-        assert f"{code}, {signed_number(mean)} {signed_number(mean, 0)} n 2 100 %" in table
+        assert f"{code}, {signed_number(mean)} {signed_number(mean, 0)} n = 2 100%" in table
 
     baseline = [before for before, _ in cells["L1-I1-D"]]
     condition = text(client.get("/dashboards/conditions/L1-I1-D/"))
     told = f"2 {number(plain.fmean(baseline))} {bracketed(baseline)} {number(plain.stdev(baseline))}"
-    assert f"Before (baseline) % of the points {told}" in condition
+    assert f"Pre-test (baseline) % of the points {told}" in condition
 
     here = [gain for code, found in gains.items() if code.startswith("L3") for gain in found]
     assert f"{signed_number(plain.fmean(here))} {bracketed(here)}" in text(

@@ -298,7 +298,7 @@ def test_what_fails_is_kept_shown_and_done_again(table: str, monkeypatch: pytest
 
     monkeypatch.undo()
     assert erasures.follow_up(task_of(student))
-    assert "No erasure is open" in signed_in("irb").get("/erasures/").content.decode()
+    assert "No open erasures" in signed_in("irb").get("/erasures/").content.decode()
 
 
 def test_the_worker_goes_on_with_an_erasure_that_was_broken_off(

@@ -98,7 +98,7 @@ def test_the_answer_stands_beside_the_rubric_and_the_models_reasons(client: Clie
         assert criterion.description in page
     asked = next(q for q in run.assessments["final"].questions if q.question_id == "q3")
     assert asked.ai_scoring.feedback in page
-    assert page.count("The model gave") == len(PACKAGE.item("q3").rubric)
+    assert page.count("AI score:") == len(PACKAGE.item("q3").rubric)
 
 
 def test_who_scores_first_sees_neither_condition_nor_phase(client: Client) -> None:
@@ -114,7 +114,7 @@ def test_after_saving_condition_and_phase_are_told(client: Client) -> None:
     run = scored()
     url = address(run)
     page = text(client.post(url, filled(client, url), follow=True))
-    for told in ("After (final)", "L1-I3-D", f"/sessions/{run.id}/", "2.5 of 3 points"):
+    for told in ("Post-test (final)", "L1-I3-D", f"/sessions/{run.id}/", "2.5 of 3 points"):
         assert told in page
 
 
@@ -177,7 +177,7 @@ def test_a_score_that_came_meanwhile_is_told_and_nothing_lost(client: Client) ->
     response = client.post(url, mine)
     page = text(response)
     assert response.status_code == 409
-    assert "Somebody scored this answer while you did." in page
+    assert "Someone else scored this answer while you did." in page
     assert "mentions fall line 1" in page
     assert "My reasons." in page
     asked = next(q for q in Run.load(run.id).assessments["final"].questions if q.question_id == "q3")
@@ -226,7 +226,7 @@ def test_a_second_grader_sees_no_points_before_saving(client: Client, twice: Any
     told = page[page.index("<main") : page.index("</main")]
     asked = next(q for q in run.assessments["final"].questions if q.question_id == "q3")
     for secret in (
-        "The model gave",
+        "AI score:",
         asked.ai_scoring.feedback,
         "First reasons.",
         "a-researcher",
@@ -247,7 +247,7 @@ def test_one_person_never_gives_both_scores(client: Client, twice: Any) -> None:
     url = address(run)
     client.post(url, filled(client, url, 0.5))
     page = text(client.get(url))
-    assert "waits for another person" in page
+    assert "awaiting second grader" in page
     client.post(url, filled(client, url, 1))
     asked = next(q for q in Run.load(run.id).assessments["final"].questions if q.question_id == "q3")
     assert (asked.points_earned, asked.second_scoring) == (3, None)
@@ -330,7 +330,7 @@ def test_every_answer_is_reached_by_saving_and_going_on(client: Client) -> None:
         url = unescape(following[1]) if following else ""
     assert len(met) == len(set(met)) == 6
     assert addresses(client) == []
-    assert "Nothing waits for a first score" in text(client.get("/grading/"))
+    assert "No answer needs a first score" in text(client.get("/grading/"))
 
 
 # --- agreement
@@ -338,11 +338,11 @@ def test_every_answer_is_reached_by_saving_and_going_on(client: Client) -> None:
 
 def test_agreement_says_when_there_is_too_little(client: Client) -> None:
     run = scored()
-    assert "No person has scored any of these yet." in text(client.get("/grading/agreement/"))
+    assert "None of these has a human score yet." in text(client.get("/grading/agreement/"))
     url = address(run)
     client.post(url, filled(client, url))
     page = text(client.get("/grading/agreement/"))
-    assert "10 answers that both scored are needed for a figure." in page
+    assert "A figure needs 10 answers scored by both." in page
     assert "ICC(2,1)</th>" not in page
     assert "points, model and person (1); points, two people (0)." in page
 

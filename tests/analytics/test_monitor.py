@@ -91,7 +91,7 @@ def test_time_on_the_step_counts_from_the_last_answer(table: str) -> None:
     row = row_of(participant.run, participant.now + timedelta(seconds=70))
     assert row.on_step == timedelta(seconds=70)
     assert row.seen == participant.now
-    assert row.label == "Before, item 4"
+    assert row.label == "Pre-test, item 4"
 
 
 def test_a_segment_that_plays_is_a_sign_of_life(table: str) -> None:
@@ -117,10 +117,10 @@ def test_two_texts_for_one_answer_call(table: str) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("questions-4/2")
     with pytest.raises(DifferentAnswer):
         participant.answer_question(4, 1, "Another thought entirely.")
-    assert row_of(participant.run, participant.now).problems == ("two texts",)
+    assert row_of(participant.run, participant.now).problems == ("conflicting answers",)
     participant.run = Run.load(participant.run.id)
     participant.walk_to("survey")
-    assert row_of(participant.run, participant.now).problems == ("two texts",)
+    assert row_of(participant.run, participant.now).problems == ("conflicting answers",)
 
 
 def test_a_question_that_stood_in_calls_before_its_intervention_is_whole(table: str) -> None:
@@ -128,8 +128,8 @@ def test_a_question_that_stood_in_calls_before_its_intervention_is_whole(table: 
     participant.tutor = Mute()
     participant.walk_to("questions-4/2")
     row = row_of(participant.run, participant.now)
-    assert row.problems == ("question stood in",)
-    assert row.tutor == "stood in"
+    assert row.problems == ("fallback question",)
+    assert row.tutor == "fallback"
 
 
 def test_the_scripted_tutor_is_told_and_calls_nobody(table: str) -> None:
@@ -152,7 +152,7 @@ def test_those_that_need_somebody_come_first(client: Client, at: Any) -> None:
     found = shown(client)
     assert found[0] == quiet.id
     assert set(found[1:]) == {run.id for run in fine}
-    assert "4 running, 1 needs you" in text(client.get("/monitor/"))
+    assert "4 running, 1 needs attention" in text(client.get("/monitor/"))
 
 
 def test_rows_keep_their_place_between_looks(client: Client, at: Any) -> None:
@@ -181,9 +181,9 @@ def test_sessions_left_behind_stand_apart_and_call_nobody(client: Client, at: An
     run = start_in("L4-I3-S")
     at(NOON + timedelta(hours=3))
     page = text(client.get("/monitor/"))
-    assert "0 running, 0 need you" in page
-    assert "Left" in page
-    assert "May be going on without a network" not in page
+    assert "0 running, 0 need attention" in page
+    assert "<h2>Inactive</h2>" in page
+    assert "May be continuing offline" not in page
     assert shown(client) == [run.id]
 
 
@@ -195,8 +195,8 @@ def test_a_session_whose_pages_are_on_a_device_may_be_going_on(client: Client, a
     assert '<span class="chip">maybe offline</span>' in text(client.get("/monitor/"))
     at(NOON + timedelta(hours=3))
     page = text(client.get("/monitor/"))
-    assert "May be going on without a network" in page
-    assert "<h2>Left</h2>" not in page
+    assert "May be continuing offline" in page
+    assert "<h2>Inactive</h2>" not in page
     assert shown(client) == [run.id]
 
 
@@ -205,7 +205,7 @@ def test_a_tablet_that_was_taken_back_goes_on_nowhere(client: Client, at: Any) -
     devices.hand_over(run, browser_id="a-tablet", by=FACILITATOR, now=NOON)
     devices.note_cached_pages(run, now=NOON + MINUTE)
     at(NOON + timedelta(hours=3))
-    assert "May be going on without a network" in text(client.get("/monitor/"))
+    assert "May be continuing offline" in text(client.get("/monitor/"))
     devices.take_back(
         session_id=run.id,
         browser_id="a-tablet",
@@ -214,8 +214,8 @@ def test_a_tablet_that_was_taken_back_goes_on_nowhere(client: Client, at: Any) -
         now=NOON + 2 * MINUTE,
     )
     page = text(client.get("/monitor/"))
-    assert "May be going on without a network" not in page
-    assert "<h2>Left</h2>" in page
+    assert "May be continuing offline" not in page
+    assert "<h2>Inactive</h2>" in page
 
 
 def test_a_row_leads_to_the_session(client: Client, at: Any) -> None:
@@ -235,7 +235,7 @@ def test_more_than_it_reads_is_told(client: Client, at: Any, monkeypatch: pytest
     for minute in range(3):
         start_in("L4-I3-S", now=NOON - minute * MINUTE)
     page = text(client.get("/monitor/"))
-    assert "1 more run; the newest are shown." in page
+    assert "1 more are running; the newest are shown." in page
     assert "3 running" in page
 
 
@@ -249,7 +249,7 @@ def test_htmx_is_given_the_part_alone(client: Client, at: Any) -> None:
     assert "HX-Request" in response["Vary"]
     assert html.strip().startswith("<div")
     assert "<html" not in html
-    assert 'data-says="1 running, 0 need you' in html
+    assert 'data-says="1 running, 0 need attention' in html
     assert f'id="s-{run.id}"' in html
 
 
@@ -269,11 +269,11 @@ def test_a_part_without_the_store_is_no_page(client: Client, at: Any) -> None:
 
 
 def test_it_says_that_the_model_does_not_answer_and_since_when(client: Client, at: Any) -> None:
-    assert "is not answering" not in client.get("/monitor/").content.decode()
+    assert "has not responded since" not in client.get("/monitor/").content.decode()
     budget.ToldHealth(lambda: NOON).fails("overloaded")
     readers = {"/monitor/": client, "/dashboards/ai/": signed_in("researcher")}
     for address, reader in readers.items():
-        assert "The model is not answering since 12:00." in reader.get(address).content.decode()
+        assert "The AI model has not responded since 12:00." in reader.get(address).content.decode()
 
 
 # --- what it costs

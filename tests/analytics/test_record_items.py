@@ -134,7 +134,7 @@ def test_of_an_unknown_entity_only_the_names_are_shown_and_to_admins_alone(
     put(**stranger, **({"entity_type": kind} if kind else {}))
     (address,) = rows(admin.get("/records/partition/", {"pk": "SESSION#x"}))
     page = text(admin.get(address))
-    assert "is not one of this project" in page or "has no entity type" in page
+    assert "is not part of this project" in page or "has no entity type" in page
     assert "gaze" in page
     assert "0.5" not in page
     assert rows(admin.get("/records/session/?source=place&place=home")) == [address]
@@ -236,7 +236,7 @@ def test_the_irb_sees_consent_and_nothing_of_sessions(table: str) -> None:
     assert "not open to your role" in text(partition)
     assert "ASSESSMENT" not in text(partition)
     found = irb.get("/records/find/", {"q": run.id})
-    assert "Nothing that you may open" in text(found)
+    assert "No matching record" in text(found)
 
 
 def test_the_irb_reads_the_history_of_consent_but_not_how_somebody_learns(table: str) -> None:

@@ -234,7 +234,7 @@ def test_a_cursor_that_is_changed_or_of_another_list_is_refused(admin: Client) -
     ):
         response = admin.get("/records/session/", sent)
         assert response.status_code == 400, sent
-        assert "This link is not complete" in text(response)
+        assert "This link is incomplete" in text(response)
     assert admin.get("/records/partition/", {"pk": "SESSION#x", "cursor": cursor}).status_code == 400
 
 

@@ -309,7 +309,7 @@ class Person:
             if random.Random(f"{self.seed}/{step}").random() < PLAYED and not await go_on.is_enabled():
                 await (await form.wait_for_selector("#play")).click()
             else:
-                await (await form.wait_for_selector("text=Something does not work?")).click()
+                await (await form.wait_for_selector("text=Something not working?")).click()
                 go_on = await form.wait_for_selector("text=Go on anyway")
         await go_on.click()  # once it is enabled
 

@@ -248,7 +248,7 @@ def test_the_command_erases_by_code_and_names_the_exports(table: str) -> None:
     said = io.StringIO()
     call_command("erase_student", str(student.student_code), reason="a letter came", stdout=said)
     assert "erased: 0 sessions" in said.getvalue()
-    assert "to be destroyed by hand: 2026-03-03T17:00:00Z consent.csv by admin" in said.getvalue()
+    assert "to be deleted by hand: 2026-03-03T17:00:00Z consent.csv by admin" in said.getvalue()
     with pytest.raises(Student.DoesNotExist):
         Student.by_id(student.student_id)
 

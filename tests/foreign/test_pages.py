@@ -84,23 +84,23 @@ def test_a_session_that_cannot_be_read_has_a_page_that_says_why(client: Client, 
 
 
 SESSION_PAGES: dict[str, list[str]] = {
-    "seed_shaped": ["63.3 %", "93.3 %", "+30.0"],
-    "plus00": ["L1-I3-D", "93.3 %"],
-    "naive_updated": ["naive timestamp", "93.3 %", "has no time zone and is read as UTC"],
+    "seed_shaped": ["63.3%", "93.3%", "+30.0"],
+    "plus00": ["L1-I3-D", "93.3%"],
+    "naive_updated": ["naive timestamp", "93.3%", "has no time zone and is read as UTC"],
     "running_naive_updated": ["naive timestamp", "running"],
-    "null_few": ["63.3 %", "93.3 %", "location_experience.location_impact_rating", "is NULL"],
-    "strings_for_numbers": ["93.3 %", "is the text '93.3', read as a number", "16 years"],
-    "duplicates": ["duplicate", "93.3 %", "Stored, but not counted", "final assessment", ": 50.0%"],
-    "no_code": ["L1-I1-D", "93.3 %"],
-    "bad_index_stamp": ["93.3 %"],
-    "no_student_id": ["93.3 %", "is taken from the key"],
-    "score_101": ["63.3 %", "is 100.4, which is not from 0 to 100"],
+    "null_few": ["63.3%", "93.3%", "location_experience.location_impact_rating", "is NULL"],
+    "strings_for_numbers": ["93.3%", "is the text '93.3', read as a number", "16 years"],
+    "duplicates": ["duplicate", "93.3%", "Stored, but not counted", "final assessment", ": 50.0%"],
+    "no_code": ["L1-I1-D", "93.3%"],
+    "bad_index_stamp": ["93.3%"],
+    "no_student_id": ["93.3%", "is taken from the key"],
+    "score_101": ["63.3%", "is 100.4, which is not from 0 to 100"],
     "null_maps": ["completion_status", "is NULL"],
-    "null_assessment_metadata": ["assessment_metadata.type is missing", "93.3 %"],
-    "null_intervention_metadata": ["intervention_metadata.segment_id is missing", "93.3 %"],
-    "unknown_part": ["entity_type 'exit_poll' is unknown", "entity_type is missing", "93.3 %"],
+    "null_assessment_metadata": ["assessment_metadata.type is missing", "93.3%"],
+    "null_intervention_metadata": ["intervention_metadata.segment_id is missing", "93.3%"],
+    "unknown_part": ["entity_type 'exit_poll' is unknown", "entity_type is missing", "93.3%"],
     "midpoint": ["midpoint", "Stored, but not counted"],
-    "casing": ["93.3 %", "'ON_SITE', read as on-site"],
+    "casing": ["93.3%", "'ON_SITE', read as on-site"],
     "final_completed": ["is stored as final_completed"],
     "sets": ["late sync", "resumed"],
     "odd_elements": ["questions[2]", "is text, not a map"],
@@ -118,7 +118,7 @@ def test_session_pages_say_what_is_right(client: Client, populated: Odd) -> None
 def test_a_score_outside_the_scale_is_no_score(client: Client, populated: Odd) -> None:
     text = text_of(client, f"/sessions/{id_of(populated['score_101'])}/")
     learning = text.split('id="learning"')[1].split("</section>")[0]
-    assert "63.3 %" in learning
+    assert "63.3%" in learning
     assert "100.4" not in learning
     assert "93.3" not in learning
 

@@ -106,10 +106,10 @@ class Guide:
         page.check("[name=parental_permission-method][value=on_screen]")
         page.locator("[name=parental_permission-sharing]").first.check(force=True)
         page.check("[name=parental_permission-agrees][value=yes]")
-        self._next("The student's own yes")
+        self._next("Student assent")
         page.check("[name=assent-method][value=on_screen]")
         page.check("[name=assent-agrees][value=yes]")
-        self._next("The student is in the study")
+        self._next("The student is enrolled")
         self.look("onboarded")
         return page.locator(".big-code").inner_text()
 
@@ -135,7 +135,7 @@ class Guide:
         self.page.locator("#start .button.primary").click()
         self.page.wait_for_url("**/hand-over/")
         self.look("hand-over")
-        self.page.get_by_role("link", name="Go on without the lock").click()
+        self.page.get_by_role("link", name="Continue without the lock").click()
         self.page.wait_for_url("**/run/**/baseline/1/")
         found = re.search(r"/run/([^/]+)/", self.page.url)
         assert found

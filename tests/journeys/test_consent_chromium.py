@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 def signed_in(page: Page, site: Site, role: str) -> Page:
     sign_in(page, site.accounts[role])
-    expect(page.locator("h1")).to_contain_text("What would you like to do?")
+    expect(page.locator("h1")).to_contain_text("Home")
     return page
 
 
@@ -37,7 +37,7 @@ def test_the_board_sees_reviews_and_prints_and_a_facilitator_renews(
     page = signed_in(visit(), site, "irb")
     see(page, "/consent/", "Consent", "consent-list")
     see(page, "/consent/?tab=refused", "Consent", "consent-empty")
-    see(page, "/consent/forms/", "Forms and their versions", "consent-forms")
+    see(page, "/consent/forms/", "Forms and versions", "consent-forms")
     page.goto("/consent/")
     first = page.locator(".row-link").first
     code = first.inner_text()
@@ -50,9 +50,9 @@ def test_the_board_sees_reviews_and_prints_and_a_facilitator_renews(
         assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format=paper))) == 1, paper
 
     page.goto(record)
-    page.get_by_text("Return it").click()
+    page.get_by_text("Return for correction").click()
     page.fill("[name=reason]", "The father's signature is not readable.")
-    page.get_by_role("button", name="Store the review").click()
+    page.get_by_role("button", name="Save review").click()
     expect(page.locator(".notice.ok")).to_contain_text("The consent is returned.")
     shoot(page, "consent-returned")
 
@@ -68,13 +68,13 @@ def test_the_board_sees_reviews_and_prints_and_a_facilitator_renews(
     field.get_by_label("Yes", exact=True).check()
     shoot(field, "renew-form")
     field.get_by_text("Yes, I want to take part").click()
-    field.get_by_role("button", name="Store the consent").click()
+    field.get_by_role("button", name="Save consent").click()
     expect(field.locator(".notice.ok")).to_contain_text("Consent is complete again.")
 
     see(field, f"/students/{student}/withdraw/", "stops taking part", "withdraw")
     field.get_by_text("Erase it").click()
-    field.get_by_role("button", name="The student stops taking part").click()
-    expect(field.locator("h1")).to_contain_text("for good?")
+    field.get_by_role("button", name="Withdraw student").click()
+    expect(field.locator("h1")).to_contain_text("permanently?")
     shoot(field, "withdraw-certain")
     field.get_by_role("button", name="Erase everything now").click()
     expect(field.locator("h1")).to_have_text("This student's data were erased")

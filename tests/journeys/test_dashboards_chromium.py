@@ -22,7 +22,7 @@ PAGES = {
     "/dashboards/conditions/": "The 24 conditions",
     "/dashboards/conditions/L1-I1-D/": "L1-I1-D",
     "/dashboards/locations/": "Locations",
-    "/dashboards/interventions/": "Static against dynamic",
+    "/dashboards/interventions/": "Static vs. dynamic",
     "/dashboards/time/": "by month",
     "/dashboards/time/?unit=day": "by day",
     "/dashboards/ai/": "The tutor",

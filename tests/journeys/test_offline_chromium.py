@@ -73,7 +73,7 @@ def open_with_pack(page: Page, run: Run, step: str) -> None:
 
 
 def cut_short(guide: Guide) -> None:
-    guide.page.get_by_text("Something does not work?").click()
+    guide.page.get_by_text("Something not working?").click()
     guide.page.get_by_role("button", name="Go on anyway").click()
 
 
@@ -195,7 +195,7 @@ def test_a_dynamic_session_waits_for_its_question_or_goes_on_with_the_fixed_ones
     cut_short(guide)
     expect(page.locator("h1")).to_have_text("Waiting for the network…")
     shoot(page, "offline-waiting")
-    page.get_by_text("For the person who leads the session").click()
+    page.get_by_text("For the facilitator").click()
     page.get_by_role("link", name="Go on with the prepared questions").click()
     page.fill("textarea", ANSWERS[0])
     guide.send()

@@ -217,12 +217,12 @@ def test_what_was_refused_for_good_is_shown_to_staff_on_the_page_of_its_session(
         "body": urlencode({"answer": TEXT}),
         "at": 0,
         "took": 1,
-        "refusal": {"error": "unreadable", "message": "This was not stored."},
+        "refusal": {"error": "unreadable", "message": "This was not saved."},
     }
     page.evaluate(KEEP, refused)
     page.reload()
     aside = page.locator("#outbox-aside")
-    expect(aside).to_contain_text("This was not stored. Staff find it on the page of this session.")
+    expect(aside).to_contain_text("This was not saved. Staff find it on the page of this session.")
     expect(page.locator("body")).not_to_contain_text(TEXT)
     for path in ("/", "/students/", "/students/new/", f"/sessions/{started().id}/"):
         page.goto(path)
@@ -314,7 +314,7 @@ def test_without_storage_the_page_says_so_and_sends_plainly(way: str, tablet: Ta
     page.add_init_script(NO_STORAGE[way])
     page.goto(f"{at(run)}baseline/3/")
     state(page).to_contain_text("Not saved: this browser keeps nothing")
-    expect(page.locator("#outbox-note")).to_contain_text("Stay online; each answer is sent at once.")
+    expect(page.locator("#outbox-note")).to_contain_text("Stay online; each answer is sent right away.")
     shoot(page, "outbox-no-storage")
     with page.expect_request(lambda request: request.method == "POST") as sent:
         send(page)

@@ -219,7 +219,7 @@ def test_another_body_under_the_same_number_is_a_conflict_and_both_are_kept(
     assert reply["submission_id"] == page.form().values["submission_id"][0]
     assert [conflict.text for conflict in Run.load(run.id).conflicts] == [kept]
     shown = bot.open(f"/sessions/{run.id}/")
-    assert "Two texts for one answer" in shown.text
+    assert "Conflicting answers" in shown.text
     assert kept in shown.text
 
 
@@ -326,7 +326,7 @@ def test_what_was_given_after_the_stop_is_acknowledged_as_kept(bot: Bot, dynamod
     shown = bot.open(f"/sessions/{run.id}/").text
     assert "Given after the session had ended" in shown
     assert "The river gave power." in shown
-    assert "Two texts for one answer" not in shown
+    assert "Conflicting answers" not in shown
 
 
 def test_a_plain_form_sent_after_the_stop_is_kept_and_its_page_says_so(bot: Bot) -> None:

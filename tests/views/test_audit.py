@@ -139,9 +139,9 @@ def week(table: str) -> str:
     [
         ("", ["stopped a session", "reviewed a consent", "enrolled a student"]),
         ("?first=2026-03-03&last=2026-03-03", ["stopped a session"]),
-        ("?first=2026-02-01&last=2026-03-02", ["reviewed a consent", "enrolled a student", "took data"]),
+        ("?first=2026-02-01&last=2026-03-02", ["reviewed a consent", "enrolled a student", "exported data"]),
         ("?account=mia", ["stopped a session"]),
-        ("?account=mia&first=2026-02-20", ["stopped a session", "took data"]),
+        ("?account=mia&first=2026-02-20", ["stopped a session", "exported data"]),
         ("?action=consent.review", ["reviewed a consent"]),
         ("?role=irb", ["reviewed a consent"]),
         ("?role=facilitator&account=ira", []),
@@ -176,7 +176,7 @@ def test_what_cannot_be_looked_for_is_said_beside_its_field(irb: Client, query: 
     page = irb.get(f"/audit/{query}")
     assert page.status_code == 422
     assert fault in text(page)
-    assert "Export" not in text(page)
+    assert "Export as CSV" not in text(page)
 
 
 def test_a_day_is_one_of_the_study_not_of_utc(irb: Client) -> None:
@@ -292,7 +292,7 @@ def test_an_export_is_in_the_log_before_its_first_line_is_read(irb: Client) -> N
 def test_what_cannot_be_told_does_not_leave(irb: Client) -> None:
     with store_away("PutItem"):
         answer = irb.post("/audit/export/", follow=True)
-    assert "Not exported: the store did not answer" in text(answer)
+    assert "Not exported: the database did not respond" in text(answer)
 
 
 def test_a_filter_that_makes_no_sense_exports_nothing(irb: Client) -> None:

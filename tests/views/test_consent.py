@@ -141,9 +141,9 @@ def test_an_unknown_filter_is_told_at_its_field(client: Client, query: str) -> N
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("", "Nothing awaits a review"),
-        ("tab=refused", "Nobody is in this list"),
-        ("tab=nonsense", "Nothing awaits a review"),
+        ("", "Nothing awaits review"),
+        ("tab=refused", "This list is empty"),
+        ("tab=nonsense", "Nothing awaits review"),
         ("code=river", "No student found"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_record_shows_the_exact_texts_with_their_fingerprints(client: Client) 
         assert form.sha256 in page
     assert page.count("matches the text below") == 2
     assert "the mother, on screen" in page
-    assert "seen by facilitator" in page
+    assert "witnessed by facilitator" in page
 
 
 def test_an_old_text_stays_readable_when_the_package_changes(
@@ -211,7 +211,7 @@ def test_a_record_shows_nothing_that_the_student_answered_or_is_like(client: Cli
     for address in ("", "certificate/"):
         page = text(client.get(f"/consent/{student.student_id}/{address}"))
         for private in ("moderate", "visual", "civil_war", "civil war", "L4-I3-S", "richmond_resident"):
-            assert private not in page.split("<main")[1].split("What was agreed to")[0]
+            assert private not in page.split("<main")[1].split("Signed forms")[0]
 
 
 @pytest.mark.parametrize("student_id", ["nobody", "x" * 65])
@@ -241,7 +241,7 @@ def test_whoever_looks_is_told_before(table: str, role: str, address: str, what:
     with store_away("PutItem"):
         closed = client.get(page)
     assert closed.status_code == 503
-    assert "The store did not answer, nothing was shown" in text(closed)
+    assert "The database did not respond, so nothing was shown" in text(closed)
     assert PACKAGE.form("assent").sha256 not in text(closed)
     assert views_of(student) == []
     assert client.get(page).status_code == 200
@@ -286,8 +286,8 @@ def test_a_returned_consent_reaches_the_facilitator_with_its_reason(client: Clie
     ("told", "says"),
     [
         ({}, "Please answer this."),
-        ({"outcome": "returned"}, "Say what has to be mended."),
-        ({"outcome": "returned", "reason": "  "}, "Say what has to be mended."),
+        ({"outcome": "returned"}, "Say what needs correcting."),
+        ({"outcome": "returned", "reason": "  "}, "Say what needs correcting."),
         ({"outcome": "returned", "reason": "x" * 501}, "at most 500 characters"),
         ({"outcome": "maybe"}, "Select a valid choice"),
     ],
@@ -306,14 +306,14 @@ def test_a_review_of_an_old_page_is_told_and_not_stored(client: Client) -> None:
     student = enrol()
     returned(student)
     page = send(client, student, outcome="accepted")
-    assert "Somebody changed this consent while you looked at it" in text(page)
+    assert "Someone changed this consent" in text(page)
     assert Student.by_id(student.student_id).review_state == "returned"
 
 
 def test_a_review_after_a_withdrawal_is_told_and_not_stored(client: Client) -> None:
     student = enrol()
     withdraw(student.student_id)
-    assert "not complete any more" in text(send(client, student, outcome="accepted"))
+    assert "no longer complete" in text(send(client, student, outcome="accepted"))
     assert Student.by_id(student.student_id).review_state == "awaiting"
 
 

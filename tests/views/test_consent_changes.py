@@ -168,7 +168,7 @@ def test_sent_twice_it_is_stored_once_and_said(client: Client) -> None:
     page = go_on(client, forms_again(client, student), **PERMISSION)
     go_on(client, page, **ASSENT)
     again = client.post(page.request["PATH_INFO"], {**hidden(page), **ASSENT}, follow=True)
-    assert "Nothing was stored now" in text(again)
+    assert "Nothing was saved" in text(again)
     assert actions(student).count("renewed") == 2
 
 
@@ -176,7 +176,7 @@ def test_a_withdrawn_student_is_not_asked_again(client: Client) -> None:
     student = enrol()
     withdraw(student.student_id)
     page = client.get(f"/students/{student.student_id}/consent/", follow=True)
-    assert "is enrolled anew" in text(page)
+    assert "is enrolled again" in text(page)
 
 
 # --- a new version for everybody
@@ -191,7 +191,7 @@ def test_every_version_is_listed_with_its_students(table: str, new_permission: A
     row = page.split(f"/consent/forms/text/{old.sha256}/")[1].split("</tr>")[0]
     assert "older" in row
     assert re.search(r'class="num">2<', row)
-    assert page.count("must agree again…") == 1  # only this kind has an older version with students
+    assert page.count("signed an older version…") == 1  # only this kind has an older version with students
 
 
 def test_a_version_is_shown_word_for_word(table: str, new_permission: Any) -> None:
@@ -213,9 +213,9 @@ def test_a_decision_is_carried_out_step_by_step_without_javascript(
     client = signed_in("irb")
     address = "/consent/forms/parental_permission/"
     page = client.post(f"{address}require/", {"parental_permission-reason": "new risks"}, follow=True)
-    assert "0 students looked at" in text(page)
+    assert "0 students checked" in text(page)
     steps = [text(client.post(f"{address}renewal/", follow=True)) for _ in range(2)]
-    assert "3 students looked at, 3 must agree again." in steps[-1]
+    assert "3 students checked, 3 need re-consent." in steps[-1]
     assert "Done" in steps[-1]
     assert {fresh(student).consent_data.state for student in students} == {"needs_reconsent"}
     told = [e for e in AuditEntry.on_day(study.now().date()) if e.action == "consent.require_renewal"]
@@ -251,7 +251,7 @@ def test_the_command_does_the_same_from_the_shell(table: str, new_permission: An
     with pytest.raises(CommandError, match="--reason"):
         call_command("require_consent", "parental_permission")
     call_command("require_consent", "parental_permission", reason="new risks", stdout=out)
-    assert "1 students looked at, 1 must agree again" in out.getvalue()
+    assert "1 students looked at, 1 need re-consent" in out.getvalue()
     assert fresh(student).consent_data.state == "needs_reconsent"
 
 
@@ -266,7 +266,7 @@ def test_earlier_data_are_kept_in_two_taps(table: str, role: str) -> None:
     address = f"/students/{student.student_id}/withdraw/"
     assert not re.search("<input[^>]* checked", text(client.get(address)))
     page = client.post(address, {"choice": "keep"}, follow=True)
-    assert "takes no part any more" in text(page)
+    assert "has withdrawn" in text(page)
     assert "Earlier data are kept." in text(page)
     assert fresh(student).has_withdrawn
     assert Run.load(run.id).session.state == "withdrawn"
@@ -285,7 +285,7 @@ def test_erasing_says_what_will_be_gone_and_asks_once_more(client: Client) -> No
     start_in("L4-I3-S", student)
     address = f"/students/{student.student_id}/withdraw/"
     page = client.post(address, {"choice": "erase", "reason": "the family moves"})
-    assert "What will be gone" in text(page)
+    assert "What will be erased" in text(page)
     assert not fresh(student).has_withdrawn
     done = client.post(address, hidden(page), follow=True)
     assert "This student's data were erased" in text(done)
@@ -326,7 +326,7 @@ def test_exports_to_be_destroyed_are_named(table: str) -> None:
     b"".join(client.get("/consent/export.csv").streaming_content)  # type: ignore[attr-defined]
     client.post(f"/students/{student.student_id}/withdraw/", {"choice": "erase", "confirmed": "on"})
     page = text(client.get(f"/consent/{student.student_id}/"))
-    assert "Have every copy destroyed." in page
+    assert "Have every copy deleted." in page
     assert re.search(r"consent-awaiting-\w+\.csv by a-irb", page)
 
 
@@ -335,7 +335,7 @@ def test_who_kept_earlier_data_can_still_have_them_erased(client: Client) -> Non
     address = f"/students/{student.student_id}/withdraw/"
     page = client.post(address, {"choice": "keep"}, follow=True)
     page = client.post(address, hidden(page))
-    assert "What will be gone" in text(page)
+    assert "What will be erased" in text(page)
     assert "This student's data were erased" in text(client.post(address, hidden(page), follow=True))
 
 

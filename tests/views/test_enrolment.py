@@ -195,7 +195,7 @@ def test_a_no_ends_it_kindly_and_stores_nothing(
     response = send(client, come_to(client, number), {field: "no"})
     assert response.status_code == 200
     assert says in text(response)
-    assert "What was filled in was never stored" in text(response)
+    assert "The form was never saved" in text(response)
     assert stored() == []
 
 
@@ -351,7 +351,7 @@ def test_a_store_that_is_away_loses_nothing_that_was_filled_in(client: Client, s
     page = come_to(client, 4)
     with store_away("TransactWriteItems"):
         again = send(client, page, ASSENT)
-    assert "nothing was saved. Please send it again" in text(again)
+    assert "nothing was saved. Please send the form again" in text(again)
     assert send(client, again, ASSENT).status_code == 302
     assert sum(item["SK"] == "PROFILE" for item in stored()) == 1
 

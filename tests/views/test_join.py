@@ -227,7 +227,7 @@ def test_a_revoked_link_ends_every_device_at_its_next_request(
     revoke(facilitator, run)
     ended = phone.get(f"{at(run)}baseline/1/")
     assert ended.status_code == 410
-    assert "does not work any more" in ended.content.decode()
+    assert "no longer works" in ended.content.decode()
     assert phone.get(f"{at(run)}baseline/1/")["Location"].startswith("/login/")
     script = other.post(f"{at(run)}segment-1/progress/", headers={"Sec-Fetch-Dest": "empty"})
     assert (script.status_code, script.json()["error"]) == (410, "ended")

@@ -116,7 +116,7 @@ def found_in(text: str, needles: list[str]) -> list[str]:
 
 
 def check_the_log(walked: Walked) -> None:
-    assert "the store did not answer" in walked.log  # there is a log to look at
+    assert "the database did not respond" in walked.log  # there is a log to look at
     assert found_in(walked.log, walked.planted) == []
     assert walked.student.student_code not in walked.log
 

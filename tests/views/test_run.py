@@ -245,7 +245,7 @@ def test_other_words_under_a_used_submission_id_are_a_conflict(bot: Bot) -> None
     refused = bot.post(page, answer="Other words.")
 
     assert refused.status == 409
-    assert "already sent with other words" in refused.text
+    assert "already sent a different answer" in refused.text
     assert at(run) in refused.links
     assert [conflict.text for conflict in Run.load(run.id).conflicts] == ["Other words."]
     assert_cheap(bot.trips)
@@ -451,7 +451,7 @@ def test_while_the_store_is_away_a_page_says_so(bot: Bot) -> None:
         for address in (at(run), page.url, f"{at(run)}done/"):
             shown = bot.open(address)
             assert shown.status == 503
-            assert "Everything sent before is safe." in shown.text
+            assert "Everything you sent before is safe." in shown.text
 
 
 def test_a_question_that_cannot_be_stored_is_not_shown(bot: Bot) -> None:

@@ -160,7 +160,7 @@ def test_a_cursor_is_refused_when_it_is_changed_or_of_another_list(client: Clien
     ):
         response = client.get(f"/sessions/?{query}")
         assert response.status_code == 400
-        assert b"This link is not complete" in response.content
+        assert b"This link is incomplete" in response.content
 
 
 @pytest.mark.parametrize(
@@ -223,14 +223,14 @@ def test_progress_from_the_metadata_never_says_more_than_is_done() -> None:
         experimental_condition={"interval_minutes": 2.5, "condition_code": "L1-I1-S"},
         completion_status={"baseline_completed": False, "interventions_completed": 0},
     )
-    assert session_timeline.progress(session) == session_timeline.Progress(0, 38, "Before")
+    assert session_timeline.progress(session) == session_timeline.Progress(0, 38, "Pre-test")
     session.completion_status.baseline_completed = True
-    assert session_timeline.progress(session) == session_timeline.Progress(10, 38, "How to follow")
+    assert session_timeline.progress(session) == session_timeline.Progress(10, 38, "Format")
     session.completion_status.interventions_completed = 2
     assert session_timeline.progress(session) == session_timeline.Progress(19, 38, "Part 3")
     session.completion_status.content_completed = True
     session.completion_status.interventions_completed = 4
-    assert session_timeline.progress(session) == session_timeline.Progress(27, 38, "After")
+    assert session_timeline.progress(session) == session_timeline.Progress(27, 38, "Post-test")
     session.completion_status.final_assessment_completed = True
     session.completion_status.post_survey_completed = True
     assert session_timeline.progress(session) == session_timeline.Progress(38, 38, "")

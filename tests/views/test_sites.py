@@ -248,7 +248,7 @@ def test_who_belongs_to_no_site_is_told_so(table: str, mine: Run) -> None:
     client = Client()
     client.force_login(user)
     page = client.get("/students/")
-    assert "You belong to no school yet" in page.content.decode()
+    assert "You are not assigned to a school yet" in page.content.decode()
     assert codes(page) == set()
     for path in ("/students/?code=a", "/students/?state=complete", "/students/?by=school", "/sessions/"):
         assert code_of(mine) not in codes(client.get(path))
@@ -289,7 +289,7 @@ def enrolment(school: str) -> dict[str, str]:
 
 def test_a_foreign_school_is_not_enrolled_into(client: Client, foreign: Run) -> None:
     answer = client.post("/students/new/", enrolment(f" {FOREIGN.upper()} "))
-    assert "you do not belong to it. Ask an administrator" in unescape(answer.content.decode())
+    assert "you are not assigned to it. Ask an administrator" in unescape(answer.content.decode())
     assert "Learning" in client.post("/students/new/", enrolment(MINE)).content.decode()
 
 

@@ -110,7 +110,7 @@ def test_an_unknown_code_is_said_so(code: str, bot: Bot) -> None:
     ("told", "fault"),
     [
         ({"code": "", "place": "home"}, "Which student?"),
-        ({"code": "a-b-1"}, "Where are you?"),
+        ({"code": "a-b-1"}, "Choose a location"),
         ({"code": "a-b-1", "place": "moon"}, "Select a valid choice"),
         ({"code": "x" * 61, "place": "home"}, "at most 60 characters"),
     ],
@@ -488,7 +488,7 @@ def test_while_the_store_is_away_the_page_says_so(bot: Bot, student: Student) ->
         for address in ("/sessions/new/", f"/sessions/new/?code={student.student_code}&place=home"):
             page = bot.open(address)
             assert page.status == 503
-            assert "The store does not answer" in page.text
+            assert "The database is not responding" in page.text
 
 
 @pytest.mark.parametrize("role", ["researcher", "irb"])

@@ -120,7 +120,7 @@ def test_a_cursor_is_refused_when_it_is_changed_or_of_another_list(client: Clien
     ):
         response = client.get(address)
         assert response.status_code == 400
-        assert b"This link is not complete" in response.content
+        assert b"This link is incomplete" in response.content
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_an_unknown_filter_value_is_told_at_its_field(client: Client, query: str
 
 
 def test_an_empty_list_leads_on(client: Client) -> None:
-    assert b"Bring in the first student" in client.get("/students/").content
+    assert b"Enroll the first student" in client.get("/students/").content
     enrol()
     nothing = client.get("/students/?code=zz").content
     assert b"No student found" in nothing
@@ -167,7 +167,7 @@ def test_a_session_is_offered_only_with_consent_in_force(client: Client) -> None
     withdraw(student.student_id)
     page = text(client.get(address))  # type: ignore[arg-type]
     assert offered not in page
-    assert "Consent is not in force" in page
+    assert "There is no active consent" in page
 
 
 def test_later_events_of_consent_are_told(client: Client) -> None:
@@ -197,7 +197,7 @@ def test_a_profile_by_another_writer_is_shown(client: Client) -> None:
         event.delete()
     page = text(client.get(f"/students/{student.student_id}/"))  # type: ignore[arg-type]
     assert "A student without a code" in page
-    assert "No events are stored beside this profile." in page
+    assert "No consent events on record." in page
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from . import form_texts
 OBSTACLES = {
     "missing_permission": "A parent's permission is missing. Go through the form with the parent, on the "
     "student's page under Consent.",
-    "missing_assent": "The student's own yes is missing. Go through the form with the student, on the "
+    "missing_assent": "Student assent is missing. Go through the form with the student, on the "
     "student's page under Consent.",
     "refused": "Permission or assent was refused. Do not ask again today.",
     "needs_reconsent": "A form has a new version that must be agreed to first. Go through it on the "
@@ -57,7 +57,7 @@ def obstacle(student: Student) -> str | None:
     """
     consent = student.consent_data
     if student.has_withdrawn:
-        return "Consent was withdrawn. Nothing may be collected from this student any more."
+        return "Consent was withdrawn. Nothing more may be collected from this student."
     if not student.has_consent():
         permitted = consent.parent_consent or student.is_adult
         missing = "missing_assent" if permitted else "missing_permission"
@@ -99,7 +99,7 @@ def review(
     """
     student = Student.by_id(student_id)
     if outcome == "returned" and not reason.strip():
-        raise InvalidField("reason", "is missing: say what has to be mended")
+        raise InvalidField("reason", "is missing: say what needs correcting")
     _expect(student, seen)
     if not student.has_consent() or student.consent_data.state not in (None, "complete"):
         raise NothingToReview("this consent is not complete, so there is nothing to accept or return")
@@ -297,7 +297,7 @@ def _expect(student: Student, seen: float | None) -> None:
     if student.has_withdrawn:
         raise ConsentWithdrawn("consent was withdrawn; nothing was stored")
     if student.consent_data.version != seen:
-        raise ChangedMeanwhile("consent was changed by somebody else meanwhile; nothing was stored")
+        raise ChangedMeanwhile("consent was changed by someone else in the meantime; nothing was saved")
 
 
 def _number(student: Student) -> int:

@@ -84,7 +84,7 @@ def _anew(decision: RenewalDecision) -> list[Any]:
 def _read(form: ConsentForm) -> RenewalDecision:
     decision = RenewalDecision.about(form.sha256)
     if decision is None:
-        raise NotDecided(f"nobody decided that {form.kind} version {form.version} must be agreed to again")
+        raise NotDecided(f"nobody required re-consent to {form.kind} version {form.version}")
     return decision
 
 

@@ -1,4 +1,4 @@
-"""Sessions that everybody left are closed by the clock. A late answer opens them again (submissions.py)."""
+"""Closes abandoned sessions by the clock; their data stay. A late answer reopens them (submissions.py)."""
 
 from __future__ import annotations
 

@@ -444,7 +444,7 @@ def commit(transaction: Transaction) -> None:
         transaction.commit()
     except Refused as refused:
         if "consent" in refused.names:
-            raise ConsentNotInForce("consent is not in force; nothing was stored") from None
+            raise ConsentNotInForce("consent is not active; nothing was saved") from None
         raise
 
 

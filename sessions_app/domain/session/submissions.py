@@ -183,7 +183,7 @@ def _consenting(run: Run) -> Student:
     except Student.DoesNotExist:
         raise ConsentNotInForce("the student was erased; nothing was stored") from None
     if not student.has_consent():
-        raise ConsentNotInForce("consent is not in force; nothing was stored")
+        raise ConsentNotInForce("consent is not active; nothing was saved")
     return student
 
 

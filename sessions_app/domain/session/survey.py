@@ -130,7 +130,7 @@ def stop(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     try:
         closing(run, state="stopped", end=now, by=by, now=now, reason=reason).commit()
     except Refused:
-        raise Busy("the session moved on meanwhile; look again before you stop it") from None
+        raise Busy("the session changed in the meantime; check it before you stop it") from None
     return run
 
 
@@ -187,7 +187,7 @@ def reopen(run: Run, *, by: Actor, now: datetime, reason: str) -> Run:
     try:
         commit(transaction)
     except Refused:
-        raise Busy("the session changed meanwhile; look again before you reopen it") from None
+        raise Busy("the session changed in the meantime; check it before you reopen it") from None
     return run
 
 

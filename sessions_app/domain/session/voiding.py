@@ -114,7 +114,7 @@ def _commit(transaction: Transaction) -> None:
     try:
         transaction.commit()
     except Refused:
-        raise Busy("the session changed meanwhile; nothing was changed, look again") from None
+        raise Busy("the session changed in the meantime; nothing was changed, check it again") from None
 
 
 def _note(transaction: Transaction, action: str, session: Session, **details: Any) -> None:

@@ -564,7 +564,7 @@ class Item(Model):
         """
         kind = cls._kind_of(attribute_values)
         if not issubclass(kind, cls):
-            raise cls.DoesNotExist(f"there is a {kind.__name__} in the place of a {cls.__name__}")
+            raise cls.DoesNotExist(f"there is a {kind.__name__} instead of a {cls.__name__}")
         instance = kind.__new__(kind)
         instance._read(attribute_values)
         return instance

@@ -31,5 +31,5 @@ class Command(BaseCommand):
         decision = reconsent.decide(form=form, reason=reason, by=by, now=study.now())
         while not decision.is_finished:
             decision = reconsent.carry_on(form=form, by=by, now=study.now())
-        told = f"{decision.looked_at} students looked at, {decision.marked} must agree again"
+        told = f"{decision.looked_at} students looked at, {decision.marked} need re-consent"
         self.stdout.write(f"{kind} version {form.version}: {told}")

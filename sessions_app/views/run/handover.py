@@ -25,7 +25,7 @@ from ...domain.session.record import Run, SessionClosed
 from ...domain.store.transactions import Busy
 from .steps import load
 
-STORE_AWAY = "The store did not answer, so nothing has changed. Please try again in a moment."
+STORE_AWAY = "The database did not respond, so nothing has changed. Please try again in a moment."
 WRONG = "This is not right. Nothing has changed."
 PIN_SPENT = "The PIN was wrong too often. Only the password takes the tablet back now."
 TOO_SOON = "The password was wrong too often. Please wait a minute, then try again."

@@ -28,8 +28,8 @@ from ...pages import render
 from ..store_unavailable import while_away
 from .steps import load, stopped
 
-NOT_SENT = "Not sent: the store did not answer. Please try again."
-CLOSED = "Not sent: the session is closed, or consent is not in force."
+NOT_SENT = "Not sent: the database did not respond. Please try again."
+CLOSED = "Not sent: the session is closed, or consent is not active."
 
 
 def silence(request: HttpRequest) -> HttpResponse:
@@ -174,7 +174,7 @@ def office(request: HttpRequest, session_id: str) -> HttpResponse:
     except (Busy, PynamoDBException):
         messages.error(request, NOT_SENT)
     else:
-        messages.success(request, "The call stands on top of the live board until somebody sees to it.")
+        messages.success(request, "The call stays on top of the live board until someone handles it.")
     return redirect("session_words", run.id)
 
 
@@ -195,7 +195,7 @@ def answer(request: HttpRequest, session_id: str) -> HttpResponse:
     except session_messages.CallNotFound:
         raise Http404("no such call") from None
     except (Busy, PynamoDBException):
-        messages.error(request, "Not noted: the store did not answer. Please try again.")
+        messages.error(request, "Not noted: the database did not respond. Please try again.")
     back = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
     return redirect(back) if is_ours else redirect("session_words", run.id)

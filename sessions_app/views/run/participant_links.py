@@ -32,8 +32,8 @@ from ...domain.store.transactions import Busy
 from ..store_unavailable import while_away
 from .steps import load
 
-NO_LINK = "There is no such link, or somebody else revoked it a moment ago."
-NOT_MADE = "No link was made: the store did not answer. Please try again."
+NO_LINK = "There is no such link, or someone else has just revoked it."
+NOT_MADE = "No link was made: the database did not respond. Please try again."
 
 
 class NoSuchLink(LookupError):
@@ -143,7 +143,7 @@ def make(request: HttpRequest, session_id: str) -> HttpResponse:
             now=study.now(),
         )
     except (SessionClosed, ConsentNotInForce):
-        messages.error(request, "No link was made: the session is closed, or consent is not in force.")
+        messages.error(request, "No link was made: the session is closed, or consent is not active.")
         return redirect("session", run.id)
     except (Busy, PynamoDBException):
         messages.error(request, NOT_MADE)
@@ -165,7 +165,7 @@ def revoke(request: HttpRequest, session_id: str) -> HttpResponse:
     except devices.LinkEnded:
         messages.warning(request, NO_LINK)
     except (Busy, PynamoDBException):
-        messages.error(request, "Not revoked: the store did not answer. Please try again.")
+        messages.error(request, "Not revoked: the database did not respond. Please try again.")
     else:
         messages.success(request, "The link is revoked. Devices that came by it are out at their next step.")
     return redirect("session_words", run.id)

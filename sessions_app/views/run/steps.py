@@ -45,17 +45,17 @@ from . import acknowledgement
 ANSWERED_BEFORE = (
     "This question was already answered, perhaps in another tab. Both answers are kept; the first counts."
 )
-STOPPED = "Consent is not in force any more. This was not stored."
-CLOSED = "The student has left the study, so this session has ended. This was not stored."
+STOPPED = "There is no active consent anymore. This was not saved."
+CLOSED = "The student has left the study, so this session has ended. This was not saved."
 KEPT = (
     "The session was over before you sent this. It does not count, but it is not lost: "
     "the staff of the study can see it."
 )
-NOT_YET = "Another step comes first. This was not stored."
+NOT_YET = "Another step comes first. This was not saved."
 TOO_EARLY = "A step before this one has not arrived yet. Nothing is lost: wait a moment and send this again."
-NO_SUCH_STEP = "This step does not exist. This was not stored."
+NO_SUCH_STEP = "This step does not exist. This was not saved."
 NOT_READABLE = "A script has to send this form URL-encoded. Nothing was stored."
-SENT_BEFORE = "This answer was already sent with other words. Both are kept; the first counts."
+SENT_BEFORE = "You already sent a different answer. We kept both; the first one counts."
 KEPT_BESIDE = (DifferentAnswer, KeptForStaff)
 """What is raised for words that are stored, though not as the answer."""
 # On a page that was made before the student has chosen; the player then asks the device what was.

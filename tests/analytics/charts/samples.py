@@ -12,7 +12,7 @@ from sessions_app.domain.store import keys
 Rows = list[dict[str, Any]]
 PLACES = tuple(keys.LOCATIONS.values())
 STAGES = ("Session started", "Baseline done", "Content done", "After done", "Survey done")
-ITEMS = ("The place helped", "Questions were helpful", "All in all")
+ITEMS = ("Location helped", "Questions were helpful", "Overall")
 
 
 def rows(size: str = "study") -> dict[str, Rows]:

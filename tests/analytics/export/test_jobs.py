@@ -261,7 +261,7 @@ def test_an_export_that_may_hold_an_erased_student_is_to_be_destroyed(clock: lis
         student.student_id, by=ADMIN, reason="asked to", now=clock[0], wait=lambda _: None
     )
     assert any(job.file.name in line for line in tombstone.exports)
-    with pytest.raises(export_jobs.NoLonger, match="Destroy every copy"):
+    with pytest.raises(export_jobs.NoLonger, match="Delete every copy"):
         hand_out(job, by=RESEARCHER, now=clock[0])
     work()
     assert (again(job).state, files()) == ("destroyed", [])

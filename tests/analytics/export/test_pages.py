@@ -237,7 +237,7 @@ def test_after_its_time_it_is_gone(clock: list[datetime]) -> None:
     response = download(client, job)
     assert response.status_code == 410
     assert "The time to download this export is over." in text(response)
-    assert "time is over" in text(client.get("/exports/"))
+    assert "expired" in text(client.get("/exports/"))
 
 
 def test_after_an_erasure_it_is_to_be_destroyed(clock: list[datetime]) -> None:
@@ -246,8 +246,8 @@ def test_after_an_erasure_it_is_to_be_destroyed(clock: list[datetime]) -> None:
     erasure.bury(cohort.new_id(), by=ADMIN, now=NOW)
     response = download(client, job)
     assert response.status_code == 410
-    assert "Destroy every copy" in text(response)
-    assert "to be destroyed" in text(client.get("/exports/"))
+    assert "Delete every copy" in text(response)
+    assert "to be deleted" in text(client.get("/exports/"))
 
 
 def test_a_file_that_is_not_here_is_said() -> None:
