@@ -18,8 +18,9 @@ from functools import partial
 from pynamodb.exceptions import PynamoDBException
 
 from . import study
+from .domain.consent.agreement import ConsentNotInForce
 from .domain.session import dialogue, question_lease
-from .domain.session.record import ConsentNotInForce, OutOfStep, Run, SessionClosed
+from .domain.session.record import OutOfStep, Run, SessionClosed
 from .domain.store.transactions import Busy
 
 MAX_AT_ONCE = 100

@@ -13,9 +13,9 @@ from django.core import checks
 
 from .domain import study_settings
 from .domain.consent import decisions as consent_decisions
+from .domain.consent.agreement import Ages
 from .domain.content import package as content_package
 from .domain.models import Student
-from .domain.participants.enrolment import Ages
 from .domain.tutor import DEFAULT_PRICES, Tutor, budget
 from .domain.tutor.circuit_breaker import Breaker
 from .domain.tutor.metered import GuardedTutor

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from sessions_app import paging, study
 from sessions_app.access import account_audit
 from sessions_app.access.roles import actor, allow
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.content.package import Package
 from sessions_app.domain.grading import human as human_scoring
 from sessions_app.domain.grading.human import (
@@ -35,7 +36,6 @@ from sessions_app.domain.grading.human import (
     Place,
 )
 from sessions_app.domain.models import InvalidField, Item, Review, ReviewedAnswer
-from sessions_app.domain.session.record import ConsentNotInForce
 from sessions_app.domain.store.transactions import Busy
 from sessions_app.forms.staff import DayFilter, StaffForm
 from sessions_app.pages import render

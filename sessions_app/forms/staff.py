@@ -12,10 +12,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import QueryDict
 
+from ..domain.consent.agreement import AgeOutsideStudy, Ages, Agreement, forms_needed
 from ..domain.content.package import ConsentForm
 from ..domain.models import School
 from ..domain.models.student import CONSENT_STATES
-from ..domain.participants.enrolment import AgeOutsideStudy, Ages, Agreement, forms_needed
 from ..domain.store import keys
 
 YES_NO = (("yes", "Yes"), ("no", "No"))

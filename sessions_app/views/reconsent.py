@@ -14,7 +14,7 @@ from .. import study
 from ..access import sites
 from ..access.roles import actor, allow
 from ..domain.consent import decisions as consent_decisions
-from ..domain.participants.enrolment import FormChanged
+from ..domain.consent.agreement import FormChanged
 from ..forms.staff import AgeForm, AgreementForm
 from ..pages import render
 from ..presenters.consent_record import ConsentRecord, NoSuchStudent

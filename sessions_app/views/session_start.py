@@ -19,11 +19,12 @@ from .. import qr, study
 from ..access import account_audit, sites
 from ..access.roles import actor, allow, roles_of
 from ..domain.consent import decisions as consent_decisions
+from ..domain.consent.agreement import ConsentNotInForce
 from ..domain.content.package import Location
 from ..domain.models import DirectoryEntry, Session, Student
 from ..domain.session import location_check, open_session
 from ..domain.session import start as session_start
-from ..domain.session.record import ConsentNotInForce, Run
+from ..domain.session.record import Run
 from ..domain.store import keys
 from ..domain.store.transactions import Busy
 from ..forms.run import StepForm, set_choices

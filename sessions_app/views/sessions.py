@@ -20,10 +20,11 @@ from .. import paging, study
 from ..access import account_audit, sites
 from ..access.erased import missing_session
 from ..access.roles import actor, allow
+from ..domain.consent.agreement import ConsentNotInForce
 from ..domain.models import DirectoryEntry, Item, Session
 from ..domain.session import open_session, voiding
 from ..domain.session import survey as session_survey
-from ..domain.session.record import ConsentNotInForce, Run, SessionClosed, SessionNotFound, SessionUnreadable
+from ..domain.session.record import Run, SessionClosed, SessionNotFound, SessionUnreadable
 from ..domain.store import keys
 from ..domain.store.transactions import Busy
 from ..forms.staff import (

@@ -22,8 +22,9 @@ from ..access import sites
 from ..access.erased import DataErased
 from ..access.roles import actor, allow
 from ..domain.consent import decisions as consent_decisions
+from ..domain.consent.agreement import FormChanged, forms_needed
 from ..domain.models import DirectoryEntry, School, Session, Student
-from ..domain.participants.enrolment import Erased, FormChanged, enrol, forms_needed
+from ..domain.participants.enrolment import Erased, enrol
 from ..domain.store import keys
 from ..domain.store.transactions import Busy, Refused
 from ..forms.staff import (

@@ -13,6 +13,7 @@ from threading import Barrier
 from typing import Any
 
 from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.consent.agreement import Ages, Agreement, forms_needed
 from sessions_app.domain.content.package import ConsentForm, load
 from sessions_app.domain.models import AuditEntry, AuditReason, Item, Session, Spending, Student
 from sessions_app.domain.participants import enrolment
@@ -28,7 +29,7 @@ PACKAGE = load(Path(__file__).parents[2] / "content" / "tredegar-iron-works-v1")
 FACILITATOR, ADMIN = Actor("facilitator", "facilitator"), Actor("admin", "admin")
 IRB = Actor("irb", "irb")
 NOON = datetime(2026, 3, 3, 17, 0, tzinfo=UTC)
-AGES = enrolment.Ages(least=14, most=18)
+AGES = Ages(least=14, most=18)
 GPS = {
     "latitude": 37.5356,
     "longitude": -77.4453,
@@ -56,17 +57,17 @@ def with_new_form(kind: str, version: str = "2.0") -> tuple[ConsentForm, ...]:
 
 def agreements(
     age: int, *, agrees: bool = True, forms: tuple[ConsentForm, ...] = PACKAGE.forms
-) -> list[enrolment.Agreement]:
+) -> list[Agreement]:
     current = {str(form.kind): form.sha256 for form in forms}
     return [
-        enrolment.Agreement(
+        Agreement(
             kind=kind,
             sha256=current[kind],
             relation="mother" if kind == "parental_permission" else "self",
             method="on_screen",
             agrees=agrees,
         )
-        for kind in enrolment.forms_needed(age)
+        for kind in forms_needed(age)
     ]
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.session import assessment
 from sessions_app.domain.session import survey as session_survey
-from sessions_app.domain.session.record import BadAnswer, ConsentNotInForce, DifferentAnswer, OutOfStep, Run
+from sessions_app.domain.session.record import BadAnswer, DifferentAnswer, OutOfStep, Run
 from sessions_app.domain.store import keys
 from sessions_app.domain.store.transactions import Busy
 

@@ -13,11 +13,12 @@ from pynamodb.exceptions import PutError
 from sessions_app.domain.audit import log as audit_log
 from sessions_app.domain.audit import seals
 from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.models import AuditEntry, AuditSeal, InvalidField, Item
 from sessions_app.domain.models.audit import Unchangeable
 from sessions_app.domain.session import start as session_start
 from sessions_app.domain.session import survey as session_survey
-from sessions_app.domain.session.record import ConsentNotInForce, Run
+from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 from sessions_app.domain.store.transactions import Busy, Transaction
 from tests.domain.cast import ADMIN, FACILITATOR, NOON, enrol, new_id, reason_of, start, start_in, verified

@@ -12,6 +12,7 @@ import pytest
 from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.consent import form_texts, reconsent
+from sessions_app.domain.consent.agreement import AgeOutsideStudy, ConsentNotInForce, FormChanged
 from sessions_app.domain.models import (
     AuditEntry,
     ConsentEvent,
@@ -21,8 +22,7 @@ from sessions_app.domain.models import (
     RenewalDecision,
     Student,
 )
-from sessions_app.domain.participants import enrolment
-from sessions_app.domain.session.record import ConsentNotInForce, Run
+from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 from sessions_app.domain.store.items import count_up_to
 from tests.domain.cast import (
@@ -525,7 +525,7 @@ def test_silence_is_no_second_yes(table: str, everything: Everything) -> None:
     for silent in ([], agreements(16, agrees=False, forms=NEW_PERMISSION)):
         with pytest.raises(ConsentNotInForce, match="nothing was stored"):
             renew(student, forms=NEW_PERMISSION, agreements=silent)
-    with pytest.raises(enrolment.FormChanged):
+    with pytest.raises(FormChanged):
         renew(student, forms=NEW_PERMISSION, agreements=agreements(16))
     assert everything() == before
 
@@ -538,7 +538,7 @@ def test_the_choice_on_sharing_stays_unless_it_is_made_again(table: str) -> None
 
 @pytest.mark.parametrize("age", [13, 19])
 def test_an_age_outside_the_study_is_refused_at_renewal_too(table: str, age: int) -> None:
-    with pytest.raises(enrolment.AgeOutsideStudy):
+    with pytest.raises(AgeOutsideStudy):
         renew(enrol(), age=age, agreements=[])
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from boto3.dynamodb.conditions import Key
 
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.session import dialogue
-from sessions_app.domain.session.record import BadAnswer, ConsentNotInForce, DifferentAnswer, OutOfStep, Run
+from sessions_app.domain.session.record import BadAnswer, DifferentAnswer, OutOfStep, Run
 from sessions_app.domain.store import keys
 from sessions_app.domain.tutor import Draft, QuestionRequest, TutorFailed
 from sessions_app.domain.tutor.scripted import ScriptedTutor

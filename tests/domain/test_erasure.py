@@ -15,6 +15,7 @@ from sessions_app import study
 from sessions_app.domain import models
 from sessions_app.domain.audit import log as audit_log
 from sessions_app.domain.audit import seals, verification
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import (
     AuditEntry,
@@ -30,7 +31,7 @@ from sessions_app.domain.models.statistics import CountedStudent
 from sessions_app.domain.participants import enrolment, erasure
 from sessions_app.domain.session import start as session_start
 from sessions_app.domain.session import survey as session_survey
-from sessions_app.domain.session.record import ConsentNotInForce, Run, SessionNotFound
+from sessions_app.domain.session.record import Run, SessionNotFound
 from sessions_app.domain.session.start import StudentNotFound
 from sessions_app.domain.store import keys
 from sessions_app.domain.store import table as tables

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from sessions_app.domain import flow
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.models import InvalidField, Session, Student
 from sessions_app.domain.participants import withdrawal
 from sessions_app.domain.session import abandoned, offline_timing, open_session, voiding
 from sessions_app.domain.session import survey as session_survey
-from sessions_app.domain.session.record import ConsentNotInForce, OutOfStep, Run, SessionClosed
+from sessions_app.domain.session.record import OutOfStep, Run, SessionClosed
 from sessions_app.domain.session.submissions import KeptForStaff
 from sessions_app.domain.store import keys
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.session import question_lease
-from sessions_app.domain.session.record import ConsentNotInForce, Run
+from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 
 from .cast import PACKAGE, Participant, at_once

@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 
+from sessions_app.domain.consent.agreement import (
+    AgeOutsideStudy,
+    Ages,
+    Agreement,
+    ConsentNotInForce,
+    FormChanged,
+    forms_needed,
+)
 from sessions_app.domain.models import DirectoryEntry, InvalidField, School, Student
 from sessions_app.domain.participants import enrolment
-from sessions_app.domain.session.record import ConsentNotInForce
 from sessions_app.domain.store import keys
 from sessions_app.domain.store.transactions import Refused
 
@@ -41,7 +48,7 @@ class Loaded(random.Random):
     ],
 )
 def test_who_signs_what(age: int, forms: tuple[str, ...]) -> None:
-    assert enrolment.forms_needed(age) == forms
+    assert forms_needed(age) == forms
 
 
 def test_a_code_can_be_read_aloud() -> None:
@@ -115,10 +122,10 @@ def test_a_text_that_changed_since_it_was_shown_has_to_be_read_again(
     table: str, everything: Callable[[], list[dict[str, Any]]]
 ) -> None:
     changed = [
-        enrolment.Agreement(kind=each.kind, sha256="0" * 64, relation="self", method="on_screen", agrees=True)
+        Agreement(kind=each.kind, sha256="0" * 64, relation="self", method="on_screen", agrees=True)
         for each in agreements(16)
     ]
-    with pytest.raises(enrolment.FormChanged):
+    with pytest.raises(FormChanged):
         enrol(agreements=changed)
     assert everything() == []
 
@@ -127,13 +134,13 @@ def test_a_text_that_changed_since_it_was_shown_has_to_be_read_again(
 def test_ages_outside_the_study_are_refused(
     table: str, everything: Callable[[], list[dict[str, Any]]], age: int
 ) -> None:
-    with pytest.raises(enrolment.AgeOutsideStudy, match="from 14 to 18"):
+    with pytest.raises(AgeOutsideStudy, match="from 14 to 18"):
         enrol(age)
     assert everything() == []
 
 
 def test_the_ages_are_a_setting(table: str) -> None:
-    child = enrol(13, ages=enrolment.Ages(least=5, most=120))
+    child = enrol(13, ages=Ages(least=5, most=120))
     assert child.has_consent()
 
 

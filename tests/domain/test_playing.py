@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.models import InvalidField
-from sessions_app.domain.session.record import ConsentNotInForce, DifferentAnswer, OutOfStep, Run
+from sessions_app.domain.session.record import DifferentAnswer, OutOfStep, Run
 from sessions_app.domain.store import keys
 
 from .cast import Participant, at_once

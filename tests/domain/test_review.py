@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.grading import human as human_scoring
 from sessions_app.domain.grading.human import Answer, ChangedMeanwhile, NothingToScore, NotYours
 from sessions_app.domain.models import InvalidField, Review
 from sessions_app.domain.models.human_scoring import in_sample
-from sessions_app.domain.session.record import ConsentNotInForce, Run
+from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 from sessions_app.domain.tutor import GradeRequest, RubricGrade
 from sessions_app.domain.tutor.scripted import ScriptedTutor

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from sessions_app.domain import allocation
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.models import InvalidField, Student, StudentAllocation
 from sessions_app.domain.session import start as session_start
 from sessions_app.domain.session import survey as session_survey
-from sessions_app.domain.session.record import ConsentNotInForce, Run, SessionNotFound
+from sessions_app.domain.session.record import Run, SessionNotFound
 from sessions_app.domain.store import keys
 
 from .cast import FACILITATOR, GPS, HONOR, NOON, PACKAGE, Participant, at_once, enrol, new_id, start, start_in

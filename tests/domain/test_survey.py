@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.models import InvalidField, Student
 from sessions_app.domain.session import survey as session_survey
-from sessions_app.domain.session.record import ConsentNotInForce, OutOfStep, Run, SessionClosed
+from sessions_app.domain.session.record import OutOfStep, Run, SessionClosed
 from sessions_app.domain.store import keys
 
 from .cast import FACILITATOR, Participant, at_once, start_in, survey_answers

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from sessions_app.domain.consent.agreement import ConsentNotInForce
 from sessions_app.domain.grading import automated as automated_scoring
 from sessions_app.domain.models import DirectoryEntry, GradingTask, Item, Student
 from sessions_app.domain.participants.withdrawal import withdraw
 from sessions_app.domain.session import dialogue
-from sessions_app.domain.session.record import ConsentNotInForce, Run, SessionClosed
+from sessions_app.domain.session.record import Run, SessionClosed
 from sessions_app.domain.session.start import StudentNotFound
 from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor

@@ -18,6 +18,7 @@ from sessions_app.access import accounts
 from sessions_app.access.roles import SITE_PREFIX
 from sessions_app.domain import flow, models
 from sessions_app.domain.audit.log import Actor
+from sessions_app.domain.consent.agreement import Agreement, forms_needed
 from sessions_app.domain.models import Session, Student
 from sessions_app.domain.participants import enrolment
 from sessions_app.domain.session import assessment, content_delivery, dialogue
@@ -52,14 +53,14 @@ def enrolled(*, age: int = 16, school: str = "Riverside High") -> Student:
     """A student with consent in force."""
     package = study.package()
     agreements = [
-        enrolment.Agreement(
+        Agreement(
             kind=kind,
             sha256=package.form(kind).sha256,
             relation="mother" if kind == "parental_permission" else "self",
             method="on_screen",
             agrees=True,
         )
-        for kind in enrolment.forms_needed(age)
+        for kind in forms_needed(age)
     ]
     return enrolment.enrol(
         student_id=str(uuid.uuid4()),

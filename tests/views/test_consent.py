@@ -14,8 +14,8 @@ from django.test import Client
 
 from sessions_app import study
 from sessions_app.domain.consent import decisions as consent_decisions
+from sessions_app.domain.consent.agreement import forms_needed
 from sessions_app.domain.models import AuditEntry, DirectoryEntry, Student
-from sessions_app.domain.participants.enrolment import forms_needed
 from sessions_app.domain.store import keys
 from tests.domain.cast import FACILITATOR, IRB, NOON, PACKAGE, enrol, start_in
 from tests.journeys.cast import signed_in, store_away, withdraw

@@ -17,10 +17,10 @@ from ..audit import log as audit_log
 from ..audit.log import Actor
 from ..content.package import ConsentForm
 from ..models import ConsentEvent, DirectoryEntry, FormRecord, InvalidField, Student
-from ..participants.enrolment import Ages, Agreement, agreed, forms_needed
 from ..store import keys
 from ..store.transactions import Refused, Transaction
 from . import form_texts
+from .agreement import Ages, Agreement, agreed, forms_needed
 
 OBSTACLES = {
     "missing_permission": "A parent's permission is missing. Go through the form with the parent, on the "

@@ -15,10 +15,11 @@ from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
 from .. import scores, scoring
+from ..consent.agreement import ConsentNotInForce
 from ..content.package import Package
 from ..models import Assessment, GradingTask, Intervention, Item, Review, Session, Student
 from ..models.human_scoring import POINTS
-from ..session.record import ConsentNotInForce, Run, SessionNotFound, commit
+from ..session.record import Run, SessionNotFound, commit
 from ..store import keys
 from ..store.items import same_version
 from ..store.transactions import Refused, Transaction

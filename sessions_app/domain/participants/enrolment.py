@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ..audit import log as audit_log
 from ..audit.log import Actor
 from ..consent import form_texts
+from ..consent.agreement import (
+    Ages,
+    Agreement,
+    agreed,
+    forms_needed,
+)
 from ..content.package import ConsentForm
 from ..models import ConsentEvent, DirectoryEntry, FormRecord, InvalidField, School, Student, Tombstone
-from ..session.record import ConsentNotInForce
 from ..store import keys
 from ..store.transactions import Refused, Transaction
 
-ADULT_AGE = 18
-TEEN_AGE = 14
 CODE_TRIES = 20
 
 FIRST_WORDS = (
@@ -33,46 +35,8 @@ SECOND_WORDS = (
 )  # fmt: skip
 
 
-class AgeOutsideStudy(ValueError):
-    """The student is younger or older than this study takes."""
-
-
 class Erased(Exception):
     """An old form was sent again for a student whose data were erased; nothing was stored."""
-
-
-class FormChanged(ValueError):
-    """The text that was on screen is not the one in force any more: show it again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """What a person said to a form that was in front of them. `sha256` is of the text that was shown."""
-
-    kind: str
-    sha256: str
-    relation: str
-    method: str
-    agrees: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ages:
-    """The ages that the study takes."""
-
-    least: int
-    most: int
-
-    def check(self, age: int) -> None:
-        if not self.least <= age <= self.most:
-            raise AgeOutsideStudy(f"This study takes students from {self.least} to {self.most} years old.")
-
-
-def forms_needed(age: int) -> tuple[str, ...]:
-    """The kinds of form a student of this age needs: adults consent alone, children assent in plain words."""
-    if age >= ADULT_AGE:
-        return ("adult_consent",)
-    return ("parental_permission", "assent" if age >= TEEN_AGE else "child_assent")
 
 
 def new_code(source: random.Random) -> str:
@@ -144,52 +108,6 @@ def enrol(
             continue  # the code is taken: draw another
         return student
     raise Refused(frozenset({"directory"}))
-
-
-def agreed(
-    kinds: Iterable[str],
-    *,
-    action: str,
-    student_id: str,
-    agreements: Iterable[Agreement],
-    forms: Iterable[ConsentForm],
-    data_sharing: bool | None,
-    by: Actor,
-    now: datetime,
-    change: int = 1,
-) -> list[ConsentEvent]:
-    """One event for each of these kinds of form, if every one was agreed to as it stands in `forms`.
-
-    `change` numbers the change of consent, so that the events of two in one second have two ids.
-    Raises ConsentNotInForce for a form without a yes, FormChanged for a yes to another text.
-    """
-    given = {agreement.kind: agreement for agreement in agreements}
-    current = {str(form.kind): form for form in forms}
-    events = []
-    for kind in kinds:
-        agreement, form = given.get(kind), current[kind]
-        if agreement is None or not agreement.agrees:
-            raise ConsentNotInForce(f"{kind} was not given; nothing was stored")
-        if agreement.sha256 != form.sha256:
-            raise FormChanged("The form has changed since it was shown. Please read it again.")
-        events.append(
-            ConsentEvent.new(
-                student_id=student_id,
-                event_id=kind if change == 1 else f"{kind}-{change}",
-                at=now,
-                kind=kind,
-                action=action,
-                form_id=form.form_id,
-                form_version=form.version,
-                form_sha256=form.sha256,
-                relation=agreement.relation,
-                method=agreement.method,
-                affirmed=True,
-                data_sharing=data_sharing,
-                attested_by=by.name,
-            )
-        )
-    return events
 
 
 def _consent_data(events: list[ConsentEvent], data_sharing: bool, now: datetime) -> dict[str, Any]:

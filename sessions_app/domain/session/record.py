@@ -14,6 +14,7 @@ from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
 from .. import flow
+from ..consent.agreement import ConsentNotInForce
 from ..models import (
     AnswerConflict,
     Assessment,
@@ -58,10 +59,6 @@ class SessionClosed(Exception):
     def __init__(self, state: str) -> None:
         super().__init__(f"the session is {state}")
         self.state = state
-
-
-class ConsentNotInForce(Exception):
-    """Consent is missing or was withdrawn; nothing was stored."""
 
 
 class OutOfStep(Exception):

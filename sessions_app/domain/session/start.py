@@ -12,6 +12,7 @@ from .. import allocation
 from ..audit import log as audit_log
 from ..audit.log import Actor
 from ..consent import decisions as consent_decisions
+from ..consent.agreement import ConsentNotInForce
 from ..content.package import Location, Package
 from ..models import (
     AllocationEntry,
@@ -26,7 +27,7 @@ from ..models.session import STAGES
 from ..store import keys
 from ..store.transactions import Busy, Refused, Transaction
 from . import open_session
-from .record import ConsentNotInForce, Run, SessionNotFound
+from .record import Run, SessionNotFound
 
 START_TRIES = 8
 

@@ -16,12 +16,13 @@ from pynamodb.expressions.update import Action
 
 from ..audit import log as audit_log
 from ..audit.log import SYSTEM, Actor
+from ..consent.agreement import ConsentNotInForce
 from ..models import Session, Student
 from ..models.conflict import AFTER_END
 from ..store import keys
 from ..store.transactions import Busy, Refused, Transaction
 from . import offline_timing, open_session
-from .record import ConsentNotInForce, OutOfStep, Run, SessionClosed, commit, keep_conflict
+from .record import OutOfStep, Run, SessionClosed, commit, keep_conflict
 
 MAX_TRIES: Final = 4
 REOPENED: Final = "a late answer arrived"

@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import flow
 from ..audit.log import Actor
+from ..consent.agreement import Ages, Agreement, forms_needed
 from ..content.package import Location, Package
 from ..grading import automated as automated_scoring
 from ..models import GradingTask, Student
@@ -30,7 +31,7 @@ from ..store import keys
 from ..tutor import Tutor
 from . import persona as mind
 
-AGES = enrolment.Ages(least=14, most=18)
+AGES = Ages(least=14, most=18)
 FIRST_START = time(13, 0)  # local: sessions begin on school days, after noon
 LAST_START = time(15, 30)
 SHARE_VOUCHED_FOR = 0.03  # of the places with a geofence: the position could not be had
@@ -136,14 +137,14 @@ def admit(cohort: Cohort, index: int) -> Run:
 def _enrolled(cohort: Cohort, index: int, begins: datetime) -> Student:
     persona, chance = cohort.persona(index), cohort.chance(index, "enrol")
     agreements = [
-        enrolment.Agreement(
+        Agreement(
             kind=kind,
             sha256=cohort.package.form(kind).sha256,
             relation=persona.relation if kind == "parental_permission" else "self",
             method="paper_seen" if persona.on_paper and kind == "parental_permission" else "on_screen",
             agrees=True,
         )
-        for kind in enrolment.forms_needed(persona.age)
+        for kind in forms_needed(persona.age)
     ]
     return enrolment.enrol(
         student_id=cohort.id(index, "student"),

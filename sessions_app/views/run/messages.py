@@ -17,11 +17,12 @@ from pynamodb.exceptions import PynamoDBException
 from ... import study
 from ...access import session_lock, sites
 from ...access.roles import actor, allow
+from ...domain.consent.agreement import ConsentNotInForce
 from ...domain.models import Call, Item, readable
 from ...domain.models.message import MAX_NOTE_LENGTH
 from ...domain.session import devices
 from ...domain.session import messages as session_messages
-from ...domain.session.record import ConsentNotInForce, Run, SessionClosed
+from ...domain.session.record import Run, SessionClosed
 from ...domain.store import keys
 from ...domain.store.transactions import Busy
 from ...pages import render

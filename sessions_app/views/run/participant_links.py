@@ -25,9 +25,10 @@ from pynamodb.exceptions import PynamoDBException
 from ... import qr, study
 from ...access import session_lock
 from ...access.roles import actor, allow, public, to_own_device
+from ...domain.consent.agreement import ConsentNotInForce
 from ...domain.models import ParticipantLink
 from ...domain.session import devices, location_check
-from ...domain.session.record import ConsentNotInForce, Run, SessionClosed, SessionNotFound
+from ...domain.session.record import Run, SessionClosed, SessionNotFound
 from ...domain.store.transactions import Busy
 from ..store_unavailable import while_away
 from .steps import load

@@ -7,8 +7,9 @@ from django.views.decorators.http import require_POST
 
 from ... import question_worker, study
 from ...access.roles import allow
+from ...domain.consent.agreement import ConsentNotInForce
 from ...domain.session import content_delivery
-from ...domain.session.record import ConsentNotInForce, OutOfStep, SessionClosed
+from ...domain.session.record import OutOfStep, SessionClosed
 from ...forms.run import ReportForm
 from ..store_unavailable import away_from_script, while_away
 from . import acknowledgement

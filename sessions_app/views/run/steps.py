@@ -22,13 +22,13 @@ from ...access import session_lock, sites
 from ...access.erased import missing_session
 from ...access.roles import allow
 from ...domain import flow
+from ...domain.consent.agreement import ConsentNotInForce
 from ...domain.models import InvalidField
 from ...domain.session import assessment, content_delivery, dialogue
 from ...domain.session import messages as session_messages
 from ...domain.session import survey as session_survey
 from ...domain.session.record import (
     BadAnswer,
-    ConsentNotInForce,
     DifferentAnswer,
     OutOfStep,
     Run,
