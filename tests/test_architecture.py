@@ -95,6 +95,79 @@ def test_the_domain_knows_nothing_of_the_apps_around_it() -> None:
     assert outside == []
 
 
+FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "sessions_app/domain": (
+        ("flow", "scoring", "store", "survey_fields"),
+        ("allocation", "content", "models"),
+        ("audit", "scores", "tutor"),
+        ("consent", "export_jobs", "study_settings"),
+        ("session",),
+        ("grading", "participants", "stream_worker"),
+        ("adoption", "simulation"),
+    ),
+    "sessions_app": (
+        ("csv_safe", "domain", "private_files", "qr"),
+        ("dictionary", "forms", "paging", "study"),
+        ("access", "question_worker"),
+        ("apps", "context_processors", "pages", "presenters"),
+        ("management", "templatetags", "views"),
+        ("urls",),
+    ),
+    "analytics_app": (
+        ("apps", "export", "inference", "records"),
+        ("lake",),
+        ("statistics",),
+        ("charts", "streams"),
+        ("dashboards", "management"),
+        ("preload", "templatetags", "views"),
+        ("urls",),
+    ),
+    "socratic_site": (
+        ("accounts", "compression", "health", "healthcheck", "local", "security"),
+        ("apps", "error_pages", "management", "production_checks", "urls"),
+        ("settings", "wsgi"),
+    ),
+}
+"""The rooms of each package, from the ground up: each imports from lower floors only, without circles."""
+
+
+def room_of(module: str, package: str) -> str | None:
+    rest = module.removeprefix(package.replace("/", ".") + ".")
+    return None if rest == module else rest.split(".")[0]
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_room_imports_only_what_lies_below_it(package: str) -> None:
+    floor = {room: number for number, rooms in enumerate(FLOORS[package]) for room in rooms}
+    upward = []
+    for path in files(package):
+        own = room_of(named(path).removesuffix(".py").replace("/", "."), package)
+        if own in floor:
+            others = {room_of(module, package) for module in imports(path)} & floor.keys() - {own}
+            upward += [f"{named(path)} imports {room}" for room in others if floor[room] >= floor[own]]
+    assert upward == []
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_room_is_on_a_floor(package: str) -> None:
+    folder = BASE / package
+    rooms = {path.stem for path in folder.glob("*.py")} | {
+        path.parent.name for path in folder.glob("*/__init__.py")
+    }
+    assert rooms - {"__init__"} == {room for rooms in FLOORS[package] for room in rooms}
+
+
+def test_no_app_imports_the_site() -> None:
+    assert offences([*files("sessions_app"), *files("analytics_app")], "socratic_site") == []
+
+
+def test_support_stands_alone_and_the_bench_shares_three_modules_with_the_tests() -> None:
+    assert offences(files("support"), *APPS, "bench", "tests") == []
+    shared = {module for path in files("bench") for module in imports(path) if within(module, "tests")}
+    owners = {module for module in shared if (BASE / f"{module.replace('.', '/')}.py").exists()}
+    assert owners == {"tests.fake_anthropic", "tests.journeys.bot", "tests.journeys.cast"}
+
+
 def test_sessions_never_import_analytics() -> None:
     assert offences(files("sessions_app"), "analytics_app") == []
 

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from sessions_app.private_files import write_private
 from socratic_site.local import dynamodb_local as engines
 from socratic_site.local import fetch_engine, files
 from socratic_site.local.dynamodb_local import Credentials, Engine, EngineError, engine_for_tests
@@ -200,13 +201,13 @@ def test_without_a_local_run_nothing_changes(tmp_path: Path) -> None:
 
 def test_a_private_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: Any) -> None:
     file = tmp_path / "secret"
-    files.write_private(file, "old")
+    write_private(file, "old")
 
     def full_disk(descriptor: int) -> None:
         raise OSError("no space")
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        files.write_private(file, "new")
+        write_private(file, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
     assert file.read_text() == "old"

@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.test import Client, RequestFactory
 
 from sessions_app.access.roles import ROLES, roles_of
+from sessions_app.private_files import write_private
 from socratic_site import health
 from socratic_site.local import child_process, files
 from socratic_site.local import supervisor as local_supervisor
@@ -289,7 +290,7 @@ def test_passwords_are_on_the_screen_at_the_first_start_only(
     some_engine: Engine, tmp_path: Path, first: bool
 ) -> None:
     accounts = {role: {"username": role, "password": f"pass-{role}"} for role in ROLES}
-    files.write_private(tmp_path / "demo-accounts.json", json.dumps(accounts))
+    write_private(tmp_path / "demo-accounts.json", json.dumps(accounts))
     shown = local_supervisor.screen(url="http://x/", var=tmp_path, first=first, engine=some_engine)
     assert all((f"pass-{role}" in shown) is first for role in ROLES)
     assert ("demo-accounts.json" in shown) is not first

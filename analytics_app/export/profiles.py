@@ -11,7 +11,7 @@ from django.conf import settings
 
 from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import Student
-from socratic_site.local.files import kept_secret
+from sessions_app.private_files import kept_secret
 
 from . import columns as c
 from . import grouping, tables

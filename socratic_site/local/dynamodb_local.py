@@ -24,6 +24,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sessions_app.private_files import kept_secret, write_private
 from socratic_site.local import child_process, files
 
 REGION = "us-east-1"
@@ -112,8 +113,8 @@ def free_port() -> int:
 def kept_credentials(var: Path) -> Credentials:
     """The two keys of this folder's database: made at the first call, the same ever after."""
     return Credentials(
-        access_key=files.kept_secret(var / "engine_access_key", length=KEY_LENGTH),
-        secret_key=files.kept_secret(var / "engine_secret_key", length=KEY_LENGTH),
+        access_key=kept_secret(var / "engine_access_key", length=KEY_LENGTH),
+        secret_key=kept_secret(var / "engine_secret_key", length=KEY_LENGTH),
     )
 
 
@@ -122,7 +123,7 @@ def kept_port(var: Path) -> int:
     file = var / "engine_port"
     kept = file.read_text(encoding="utf-8").strip() if file.exists() else ""
     port = int(kept) if kept.isdigit() and is_free(int(kept)) else free_port()
-    files.write_private(file, f"{port}\n")
+    write_private(file, f"{port}\n")
     return port
 
 

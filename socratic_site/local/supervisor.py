@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from sessions_app.private_files import kept_secret
 from socratic_site.local import child_process, files
 from socratic_site.local.dynamodb_local import Engine, EngineError, is_free, kept_credentials, kept_port
 
@@ -65,7 +66,7 @@ def lasting_programs(host: str, port: int, var: Path, *, reload: bool = False) -
 
     The worker alone has the key that signs the audit log.
     """
-    key = {"AUDIT_SEAL_KEY": files.kept_secret(var / files.SEAL_KEY, length=60)}
+    key = {"AUDIT_SEAL_KEY": kept_secret(var / files.SEAL_KEY, length=60)}
     pages = reloading_web(host, port) if reload else web(host, port)
     return [pages, Program(name="worker", command=[*MANAGE, "run_worker"], environment=key)]
 
@@ -145,7 +146,7 @@ def require_free_port(host: str, port: int) -> None:
 
 def environment_of(engine: Engine, *, var: Path, host: str, url: str) -> dict[str, str]:
     defaults = {
-        "SECRET_KEY": files.kept_secret(var / "secret_key", length=60),
+        "SECRET_KEY": kept_secret(var / "secret_key", length=60),
         "ALLOWED_HOSTS": ",".join(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", host])),
         "BEHIND_TLS": "0",
         "LAKE_URL": str(var / "lake"),

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from sessions_app.access import accounts as staff_accounts
 from sessions_app.access.roles import ROLES
+from sessions_app.private_files import write_private
 from socratic_site.local import files
 
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         accounts = files.read_json(file)
         for role in ROLES:
             accounts.setdefault(role, {"username": role, "password": staff_accounts.new_password()})
-        files.write_private(file, json.dumps(accounts, indent=2) + "\n")
+        write_private(file, json.dumps(accounts, indent=2) + "\n")
         for role in ROLES:
             user, _ = staff_accounts.ensure_account(role=role, **accounts[role])
             staff_accounts.mark_as_demo(user)
