@@ -97,7 +97,7 @@ def test_the_domain_knows_nothing_of_the_apps_around_it() -> None:
 
 FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "sessions_app/domain": (
-        ("flow", "scoring", "store", "survey_fields"),
+        ("flow", "realms", "scoring", "store", "survey_fields"),
         ("allocation", "content", "models"),
         ("audit", "scores", "tutor"),
         ("consent", "export_jobs", "study_settings"),
