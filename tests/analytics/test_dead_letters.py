@@ -17,7 +17,7 @@ from analytics_app.statistics import queries, updates
 from analytics_app.streams import adoption, dispatch
 from sessions_app import study
 from sessions_app.domain.audit import log as audit_log
-from sessions_app.domain.audit.log import SYSTEM
+from sessions_app.domain.audit.log import SYSTEM, Actor
 from sessions_app.domain.models import (
     AuditEntry,
     AuditSeal,
@@ -436,7 +436,24 @@ def test_an_administrator_tries_again_and_dismisses_with_a_reason(table: str, pu
 def test_dashboards_tell_how_old_their_figures_are(table: str) -> None:
     beat()
     dead_letters.write("statistics", "SESSION#a b", "METADATA", KeyError("x"), now=study.now())
-    page = signed_in("researcher").get("/dashboards/conditions/").content.decode()
+    page = " ".join(signed_in("researcher").get("/dashboards/conditions/").content.decode().split())
     assert "Figures as of" in page
-    assert "1 record could not be processed." in " ".join(page.split())
+    assert "1 session could not be read and is left out of the figures." in page
+    assert 'href="/sessions/">The list of sessions names them' in page
     assert "/system/dead-letters/" not in page
+
+
+@pytest.mark.django_db
+def test_dashboards_count_what_is_in_no_figure_also_when_it_was_dismissed(table: str) -> None:
+    now = study.now()
+    dead_letters.write("statistics", "SESSION#a b", "METADATA", KeyError("x"), now=now)
+    dead_letters.write("grading", "SESSION#c", "GRADING#final", KeyError("x"), now=now)
+    (dismissed,) = (letter for letter in dead_letters.letters() if letter.duty == "statistics")
+    by = Actor("ada", "admin")
+    dead_letters.dismiss(dismissed, by=by, now=now, reason="a test of the office")
+    status = worker_status.read(now)
+    assert (status.letters, status.left_out) == (1, 1)
+    worker_status.forget()
+    page = " ".join(signed_in("admin").get("/dashboards/conditions/").content.decode().split())
+    assert "1 session could not be read and is left out of the figures." in page
+    assert "1 record could not be processed." in page

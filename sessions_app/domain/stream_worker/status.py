@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from ..models import DutyState, Item, WorkerHeartbeat
 from . import dead_letters
@@ -20,6 +21,8 @@ class Status:
     now: datetime
     workers: tuple[WorkerHeartbeat, ...]
     letters: int
+    left_out: int = 0
+    """Records that are in no figure, since they could not be read; also those that somebody dismissed."""
 
     @property
     def running(self) -> list[WorkerHeartbeat]:
@@ -83,4 +86,6 @@ def forget() -> None:
 def read(now: datetime) -> Status:
     """Two queries of small items."""
     workers = sorted(WorkerHeartbeat.all(), key=lambda worker: worker.beat_at, reverse=True)
-    return Status(now, tuple(workers), len(dead_letters.open_letters()))
+    letters = list(islice(dead_letters.letters(), dead_letters.MAX_COUNTED))
+    left_out = sum(letter.duty == "statistics" for letter in letters)
+    return Status(now, tuple(workers), sum(letter.is_open for letter in letters), left_out)
