@@ -149,7 +149,8 @@ class SharedEngine:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        if self.port is None:
+        needed = "not engine" not in self.config.option.markexpr
+        if self.port is None and needed:
             folder = Path(self.engine.enter_context(TemporaryDirectory()))
             started = engine_for_tests(folder, credentials=own_credentials(), in_memory=True, heap_mb=1024)
             with suppress(EngineError):
