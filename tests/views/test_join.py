@@ -198,7 +198,7 @@ def test_a_link_runs_out_and_who_came_by_it_goes_on(
     for ask in (Client().get, Client().post):
         response = ask(link)
         assert response.status_code == 410
-        assert "has run out" in response.content.decode()
+        assert "has expired" in response.content.decode()
     assert phone.get(f"{at(run)}baseline/1/").status_code == 200
 
 
