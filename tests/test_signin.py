@@ -174,7 +174,7 @@ def test_the_fifth_guess_makes_the_name_wait_and_says_until_when(table: str) -> 
     page = response.content.decode()
     assert (response.status_code, response["Retry-After"]) == (429, "900")
     assert "Too many attempts" in page
-    assert re.search(r"Try again after\s+<strong[^>]*>\d\d:\d\d \(E[SD]T\)", page)
+    assert re.search(r"Try again after\s+<strong[^>]*>\d\d:\d\d\s+\(E[SD]T\)", page)
     assert sign_in(Client()).status_code == 429
     assert entry("lockout").subject == "miriam"
 

@@ -21,6 +21,7 @@ from analytics_app.export import request as export_request
 from analytics_app.export.worker import Exporter
 from sessions_app import study
 from sessions_app.domain import export_jobs
+from sessions_app.domain.audit import log as audit_log
 from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry, ExportJob
 from sessions_app.domain.participants import erasure
@@ -223,7 +224,7 @@ def test_no_byte_leaves_while_the_log_cannot_be_written(monkeypatch: pytest.Monk
     def away(*_: Any, **__: Any) -> None:
         raise PutError("the log is away")
 
-    monkeypatch.setattr(export_jobs.audit, "record", away)
+    monkeypatch.setattr(audit_log, "record", away)
     client.raise_request_exception = False
     response = download(client, job)
     assert response.status_code >= 500
