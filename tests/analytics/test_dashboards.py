@@ -153,7 +153,7 @@ def test_figures_equal_those_worked_out_from_the_scores(client: Client) -> None:
 
     overview = text(client.get("/dashboards/"))
     assert f"{signed_number(plain.fmean(every))} 95% CI {bracketed(every)}, n = 48" in overview
-    assert "100 % 48 of 48" in overview
+    assert "100% 48 of 48" in overview
 
     table = text(client.get("/dashboards/conditions/"))
     for code, found in gains.items():

@@ -71,7 +71,7 @@ def test_the_board_sees_reviews_and_prints_and_a_facilitator_renews(
     field.get_by_role("button", name="Save consent").click()
     expect(field.locator(".notice.ok")).to_contain_text("Consent is complete again.")
 
-    see(field, f"/students/{student}/withdraw/", "stops taking part", "withdraw")
+    see(field, f"/students/{student}/withdraw/", "Withdraw", "withdraw")
     field.get_by_text("Erase it").click()
     field.get_by_role("button", name="Withdraw student").click()
     expect(field.locator("h1")).to_contain_text("permanently?")

@@ -30,7 +30,7 @@ PAGES = {
     "/records/": "Records",
     "/records/session/": "Sessions",
     "/grading/": "Grading",
-    "/grading/agreement/": "Agreement",
+    "/grading/agreement/": "Inter-rater agreement",
     "/monitor/": "Running now",
     "/exports/": "Exports",
 }

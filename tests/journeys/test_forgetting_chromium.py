@@ -97,6 +97,8 @@ def second_question(page: Page, run: Run) -> None:
     expect(page.locator("details", has_text="What we said so far")).to_contain_text(ANSWERED)
     page.fill("textarea", TYPED)
     page.evaluate(DRAFTED, f"{at(run)}questions-4/2/")
+    kept = f"async () => (await ({KEPT_PAGES})()).some((address) => address.endsWith('/questions-4/2/'))"
+    page.wait_for_function(kept)
 
 
 def dialogue() -> Run:

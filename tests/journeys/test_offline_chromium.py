@@ -256,7 +256,7 @@ def test_an_answer_typed_without_a_network_outlives_the_browser(
     context.add_cookies(cookies)
     page = context.new_page()
     page.goto(f"{site.url.rstrip('/')}{at(run)}baseline/4/")
-    expect(page.locator("#save-state")).to_have_text(re.compile("^Saved"))
+    expect(page.locator("#save-state")).to_have_text(re.compile(r"^\s*Saved"))
     expect(page.locator("label.choice input").nth(2)).to_be_checked()
     page.locator(".action-bar .button.primary").click()
     expect(page).to_have_url(re.compile("/baseline/5/$"))

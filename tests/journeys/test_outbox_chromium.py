@@ -147,7 +147,7 @@ def test_nothing_but_the_store_itself_acknowledges(tablet: Tablet) -> None:
     try_again(page)
     expect(page).to_have_url(re.compile("/baseline/4/$"))
     assert answers(run)[2] == TEXT
-    state(page).to_have_text(re.compile(r"^Saved \d\d:\d\d:\d\d$"))
+    state(page).to_have_text(re.compile(r"^\s*Saved \d\d:\d\d:\d\d\s*$"))
 
 
 CACHED = "(url) => caches.open('run x').then((cache) => cache.put(url, new Response('kept')))"
@@ -242,7 +242,7 @@ def test_a_field_that_needs_another_look_is_named_on_the_page(tablet: Tablet) ->
     send(page, "   ")
     expect(page.locator(".errors")).to_be_focused()
     expect(page.locator(".errors a")).to_have_attribute("href", "#id_answer")
-    state(page).to_have_text(re.compile("^Saved"))
+    state(page).to_have_text(re.compile(r"^\s*Saved"))
     send(page)
     expect(page).to_have_url(re.compile("/baseline/4/$"))
     assert answers(run)[2] == TEXT
@@ -399,7 +399,7 @@ def test_an_earlier_step_that_is_missing_holds_nothing_up_for_good(tablet: Table
     # What was early is tried again at once; its form was made for another step, and the page says so.
     expect(page).to_have_url(re.compile("/baseline/4/$"))
     expect(page.locator("main")).to_contain_text("This page belongs to another step or session")
-    state(page).to_have_text(re.compile("^Saved"))
+    state(page).to_have_text(re.compile(r"^\s*Saved"))
     assert answers(run)[2:] == [TEXT]
 
 
