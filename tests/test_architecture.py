@@ -124,7 +124,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "socratic_site": (
         ("accounts", "compression", "health", "healthcheck", "local", "security"),
-        ("apps", "error_pages", "management", "production_checks", "urls"),
+        ("admin", "apps", "error_pages", "management", "production_checks", "urls"),
         ("settings", "wsgi"),
     ),
 }

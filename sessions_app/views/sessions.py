@@ -203,6 +203,7 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
     """`bound` replaces the empty forms of the page by what was sent."""
     is_hidden, package = hides_arm(request, run.session), study.package()
     run = seen(request, run)
+    conflicts = transcript.conflicts(run)
     if is_hidden:  # what was asked and answered in the lesson would give the arm away
         run = replace(run, interventions={}, content=None, conflicts=[], duplicates=[], unreadable=[])
     costs = transcript.costs(run)
@@ -218,7 +219,8 @@ def _page(request: HttpRequest, run: Run, status: int = 200, **bound: forms.Form
         "gain": transcript.gain(run),
         "survey": transcript.survey(run, package),
         "flags": session_timeline.flags(run.session),
-        "conflicts": transcript.conflicts(run),
+        "conflicts": [] if is_hidden else conflicts,
+        "conflicts_hidden": is_hidden and bool(conflicts),
         "after_end": transcript.after_end(run),
         "may_void": not voiding.obstacle(run.session, by=actor(request), now=study.now(), zone=study.zone()),
         "extras": session_timeline.extras(run),

@@ -209,7 +209,7 @@ def test_without_consent_nothing_is_stored_and_what_was_written_stays(client: Cl
     Student.by_id(run.session.student_id).update(actions=[consent.withdrawn_at.set(NOON)])
     response = client.post(url, sent)
     assert response.status_code == 409
-    assert "consent is not in force" in text(response)
+    assert "consent is not active" in text(response)
     assert "My reasons." in text(response)
 
 

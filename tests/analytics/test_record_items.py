@@ -122,7 +122,7 @@ def test_an_item_of_another_form_is_shown_with_what_is_wrong(admin: Client, put:
     assert "<script>alert" not in response.content.decode()
     listed = admin.get("/records/session/?source=place&place=home")
     assert keys_of(rows(listed)) == ["SESSION#odd"]
-    assert "another form" in text(listed)
+    assert "other format" in text(listed)
 
 
 @pytest.mark.parametrize("kind", [{"S": "eye_tracking"}, {"N": "3"}, None])

@@ -240,7 +240,7 @@ def leaks(pages: dict[str, str], words: set[str]) -> Iterator[tuple[str, str]]:
         yield from ((address, word) for word in sorted(found))
 
 
-MIN_SEEN = {"facilitator": (20, 50), "researcher": (80, 100), "irb": (15, 20), "admin": (100, 150)}
+MIN_SEEN = {"facilitator": (18, 50), "researcher": (80, 100), "irb": (15, 20), "admin": (100, 150)}
 """Pages and canaries that each role finds at least."""
 
 
