@@ -161,7 +161,7 @@ def test_a_student_stops_without_staff_and_may_say_why(bot: Bot, reason: str, wo
     stopped = bot.client.post(reverse("run_stop", args=[run.id]), {"reason": reason})
     assert stopped["Location"] == reverse("run_done", args=[run.id])
     assert Run.load(run.id).session.state == "stopped"
-    assert "is saved" in page(bot.client, stopped["Location"])
+    assert "are saved" in page(bot.client, stopped["Location"])
     again = bot.client.post(reverse("run_stop", args=[run.id]), {"reason": "nonsense"})
     assert again.status_code == 302
     assert stop_entry(run) == ("participant", words)

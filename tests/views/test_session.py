@@ -37,6 +37,12 @@ SLUGS = [flow.Step(stage, number).slug for stage in flow.plan("2.5") for number 
 
 
 @pytest.fixture
+def researcher(table: str) -> Client:
+    """Sees the arm of a running session, and what was said in its lesson."""
+    return signed_in("researcher")
+
+
+@pytest.fixture
 def client(table: str) -> Client:
     return signed_in("facilitator")
 
@@ -148,15 +154,15 @@ def test_ungraded_answers_are_said_to_be_in_scoring(client: Client) -> None:
     assert "Short answers are being scored" in page
 
 
-def test_where_a_question_came_from_is_told(client: Client) -> None:
+def test_where_a_question_came_from_is_told(researcher: Client) -> None:
     run = Participant.in_condition("L4-I3-D").walk_to("questions-4/2").run
-    assert "scripted tutor, scripted-v1" in text(client.get(f"/sessions/{run.id}/"))
+    assert "scripted tutor, scripted-v1" in text(researcher.get(f"/sessions/{run.id}/"))
     record = run.interventions[4]
     asked: Any = type(record).socratic_sequence[0]
     record.update(actions=[asked.question_source.set("static_fallback")])
-    assert "scripted question (fallback)" in text(client.get(f"/sessions/{run.id}/"))
+    assert "scripted question (fallback)" in text(researcher.get(f"/sessions/{run.id}/"))
     static = Participant.in_condition("L4-I3-S").walk_to("questions-4/2").run
-    assert ">scripted question<" in text(client.get(f"/sessions/{static.id}/"))
+    assert ">scripted question<" in text(researcher.get(f"/sessions/{static.id}/"))
 
 
 def test_the_place_is_told_without_coordinates(client: Client) -> None:
@@ -168,12 +174,12 @@ def test_the_place_is_told_without_coordinates(client: Client) -> None:
     assert "77.4" not in page
 
 
-def test_an_override_of_place_and_condition_says_its_reason(client: Client) -> None:
+def test_an_override_of_place_and_condition_says_its_reason(researcher: Client) -> None:
     vouched = session_start.Verified(
         method="manual", confidence="low", override_reason="no satellites in the cellar", attested_by="mia"
     )
     run = start_in("L1-I1-D", verified=vouched)
-    page = text(client.get(f"/sessions/{run.id}/"))
+    page = text(researcher.get(f"/sessions/{run.id}/"))
     for told in ("no satellites in the cellar", "Confirmed by mia", "set by admin: a test"):
         assert told in page.replace("<bdi>", "").replace("</bdi>", "")
     drawn = session_start.start(
@@ -186,10 +192,12 @@ def test_an_override_of_place_and_condition_says_its_reason(client: Client) -> N
         choose=lambda cells: cells[0],
         now=NOON,
     )
-    assert "assigned at random, balanced within the location" in text(client.get(f"/sessions/{drawn.id}/"))
+    assert "assigned at random, balanced within the location" in text(
+        researcher.get(f"/sessions/{drawn.id}/")
+    )
 
 
-def test_both_texts_of_a_conflict_are_shown(client: Client) -> None:
+def test_both_texts_of_a_conflict_are_shown(researcher: Client) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("questions-4/2")
     chosen, other = PACKAGE.assessment[0].options[:2]
     stored = participant.run.assessments["baseline"].questions[0].student_answer
@@ -198,7 +206,7 @@ def test_both_texts_of_a_conflict_are_shown(client: Client) -> None:
         participant.answer_item("baseline", 1, second)
     with pytest.raises(DifferentAnswer):
         participant.answer_question(4, 1, "Another thought entirely.")
-    page = text(client.get(f"/sessions/{participant.run.id}/"))
+    page = text(researcher.get(f"/sessions/{participant.run.id}/"))
     told = transcript.conflicts(Run.load(participant.run.id))
     assert [(each.stored, each.other) for each in told] == [
         (stored, second),
@@ -221,10 +229,10 @@ def test_what_the_tutor_took_is_added_up() -> None:
 @pytest.mark.parametrize(
     "answer", [HOSTILE, "x" * 10_000, "\u202e" + "שלום " * 50, "a\n\nb\n" * 100, "{{ 7|add:7 }}"]
 )
-def test_hostile_answers_are_shown_as_text(client: Client, answer: str) -> None:
+def test_hostile_answers_are_shown_as_text(researcher: Client, answer: str) -> None:
     participant = Participant.in_condition("L4-I3-S").walk_to("questions-4/1")
     participant.answer_question(4, 1, answer)
-    response = client.get(f"/sessions/{participant.run.id}/")
+    response = researcher.get(f"/sessions/{participant.run.id}/")
     assert b"<script>alert" not in response.content
     assert " ".join(answer.split()) in text(response)
 
