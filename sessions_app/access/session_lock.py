@@ -202,10 +202,10 @@ def _erased(request: HttpRequest) -> HttpResponse:
 
 
 def _asks_for_a_page(request: HttpRequest) -> bool:
-    """Browsers tell where the answer goes to: a page, or a script. Others tell what they would like."""
-    goes_to = request.headers.get("Sec-Fetch-Dest", "document")
-    return (
-        goes_to in ("document", "iframe")
-        and not getattr(request, "htmx", None)
-        and request.accepts("text/html")
-    )
+    """Browsers say where the reply goes: to a page or a script. What a service worker fetches for a page has
+    lost that, and still asks for HTML by name, as no script of ours does. Other clients say what they accept.
+    """
+    if getattr(request, "htmx", None):
+        return False
+    is_page = request.headers.get("Sec-Fetch-Dest", "document") in ("document", "iframe")
+    return "text/html" in request.headers.get("Accept", "") or (is_page and request.accepts("text/html"))

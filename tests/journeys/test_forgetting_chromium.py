@@ -204,7 +204,7 @@ def test_an_erased_session_leaves_the_tablet_at_its_next_page(tablet: Tablet) ->
     by = audit_log.Actor("admin", "admin")
     erasure.erase(run.session.student_id, by=by, now=study.now())
     page.goto(f"{at(run)}questions-4/3/")
-    expect(page.locator("h1")).to_have_text("Page not found")
+    expect(page.locator("h1")).to_have_text("This student's data were erased")
     page.wait_for_function(f"async () => !(await ({KEPT_PAGES})()).length")
     assert [draft for draft in page.evaluate(DRAFTS) if draft["session"] == run.id] == []
     finds_nothing(page, addresses)

@@ -308,6 +308,9 @@ def test_addresses_of_an_erased_session_say_so_to_people_and_tablets(client: Cli
     for address in (f"/run/{run.id}/", f"/run/{run.id}/baseline/1/", f"/sessions/{run.id}/"):
         answer = client.get(address)
         assert (answer.status_code, "This student's data were erased" in text(answer)) == (410, True)
+    by_a_service_worker = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Dest": "empty"}
+    answer = client.get(f"/run/{run.id}/baseline/1/", headers=by_a_service_worker)
+    assert (answer.status_code, "This student's data were erased" in text(answer)) == (410, True)
     sent = client.post(
         f"/run/{run.id}/baseline/1/",
         "answer=late+words",
