@@ -122,7 +122,7 @@ def test_a_transaction_acknowledged_at_the_last_moment_survives_kill_9(folder: P
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
-from socratic_site.engine import Engine, free_port, kept_credentials
+from socratic_site.local.dynamodb_local import Engine, free_port, kept_credentials
 folder = Path(sys.argv[1])
 engine = Engine(db_path=folder / "dynamodb", credentials=kept_credentials(folder), port=free_port(),
                 log=folder / "engine.log").start()

