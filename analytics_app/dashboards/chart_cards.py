@@ -21,18 +21,18 @@ MAX_CACHED = 256
 MAX_SHOWN = 150  # rows of the table beside a chart; all are in the CSV
 WIDTHS: Final = {"wide": WIDE, "narrow": NARROW}
 SIZES: Final = {
-    "gain_by_condition": (677, 762),
-    "condition_cells": (707, 288),
-    "score_distribution": (700, 366),
-    "before_after": (526, 537),
-    "student_sessions": (704, 367),
-    "participant_flow": (651, 376),
-    "allocation_balance": (698, 262),
-    "sessions_over_time": (696, 336),
-    "gain_over_time": (697, 304),
-    "question_quality": (646, 238),
-    "ai_latency": (697, 296),
-    "ai_cost": (688, 284),
+    "gain_by_condition": (705, 787),
+    "condition_cells": (725, 292),
+    "score_distribution": (718, 373),
+    "before_after": (538, 544),
+    "student_sessions": (713, 423),
+    "participant_flow": (686, 329),
+    "allocation_balance": (704, 274),
+    "sessions_over_time": (694, 344),
+    "gain_over_time": (704, 313),
+    "question_quality": (651, 201),
+    "ai_latency": (713, 308),
+    "ai_cost": (708, 298),
 }
 """Pixels at the wide size, to within a few: room for the picture until it is there."""
 
