@@ -1,7 +1,7 @@
 """A browser as a server sees one: cookies, its own connection for a page, files kept as long as they may be.
 
 Every request is timed from its first byte to the last of the answer. Pages are read as a person without
-scripts would (tests/journeys/bot.py); whoever uses this sends what the site's scripts would send.
+scripts would (support/bot.py); whoever uses this sends what the site's scripts would send.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from http.cookies import SimpleCookie
 from typing import Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from tests.journeys.bot import Form, Page, read
+from support.bot import Form, Page, read
 
 PATIENCE: Final = 30  # seconds
 HTML: Final = "text/html,application/xhtml+xml,*/*;q=0.8"

@@ -12,8 +12,8 @@ from django.conf import settings
 from sessions_app.domain import flow
 from sessions_app.domain.models import connection
 from sessions_app.domain.store import keys
-from tests.journeys.bot import Form, Page, answers_to, read
-from tests.journeys.cast import enrolled, signed_in
+from support.bot import Form, Page, answers_to, read
+from support.cast import enrolled, signed_in
 
 from .environment import Bench
 from .lower_bound import Minimum, Snapshot, least, snapshot

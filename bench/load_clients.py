@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sessions_app.domain import flow
-from tests.journeys.bot import Page, answers_to
+from support.bot import Page, answers_to
 
 from .browsing import Browser
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sessions_app.domain import flow
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
-from tests.journeys import cast
+from support import cast
 
 from . import peers
 from .browsing import Browser, Log, Look, heartbeat

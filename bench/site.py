@@ -22,7 +22,7 @@ from sessions_app.domain.session.record import Run
 from sessions_app.views.run import participant_links
 from socratic_site.local import supervisor as local_supervisor
 from socratic_site.local.dynamodb_local import engine_for_tests, free_port
-from tests.fake_anthropic import Answer, Body, FakeAnthropic, good
+from support.fake_anthropic import Answer, Body, FakeAnthropic, good
 
 from .browsing import Browser
 from .environment import Bench
@@ -102,7 +102,7 @@ def _led_to(environment: dict[str, str]) -> Iterator[None]:
 
 def signed_in(port: int, role: str, *, schools: tuple[str, ...] = ()) -> Browser:
     """A browser in which a new member of staff has signed in, through the form."""
-    from tests.journeys.cast import belong
+    from support.cast import belong
 
     name, password = f"{role}-{secrets.token_hex(4)}", accounts.new_password()
     user, _ = accounts.ensure_account(username=name, role=role, password=password)

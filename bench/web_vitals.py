@@ -16,9 +16,9 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import sync_playwright
 
 from sessions_app.domain.session.record import Run
+from support import cast
 from support.chromium import FLAGS
 from support.chromium import find as find_chromium
-from tests.journeys import cast
 
 from . import site as sites
 from .browsing import Browser

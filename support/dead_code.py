@@ -4,7 +4,7 @@
 
 Vulture reads Python only. Names in templates, dotted paths in settings, handlers in the cloud template and
 attributes in the data dictionary are in use as well. The allowlist in `pyproject.toml` (`tool.vulture`) names
-what libraries call. Tests are not scanned: code that only a test calls is dead.
+what libraries call. Tests and what supports them are not scanned: code that only a test calls is dead.
 """
 
 import re

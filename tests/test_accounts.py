@@ -13,8 +13,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from sessions_app.access import accounts
 from sessions_app.access.roles import roles_of
+from support.cast import signed_in, store_away
 from tests.domain.cast import reason_of
-from tests.journeys.cast import signed_in, store_away
 from tests.test_signin import PASSWORD, account, entry, told
 
 pytestmark = pytest.mark.django_db

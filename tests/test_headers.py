@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from sessions_app.domain.models import Session
 from socratic_site.local.files import BASE
 from socratic_site.security import ClientAddressMiddleware
-from tests.journeys.cast import enrolled, signed_in, started
+from support.cast import enrolled, signed_in, started
 
 pytestmark = pytest.mark.django_db
 

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 
 from sessions_app.access import accounts
+from support.cast import started
 from tests.domain.cast import reason_of
-from tests.journeys.cast import started
 from tests.test_signin import account, entry
 
 pytestmark = pytest.mark.django_db

@@ -24,7 +24,7 @@ from sessions_app import study
 from sessions_app.access import accounts
 from sessions_app.domain.models import AuditEntry
 from socratic_site.accounts import second_factor
-from tests.journeys.cast import store_away
+from support.cast import store_away
 
 pytestmark = pytest.mark.django_db
 

@@ -18,8 +18,8 @@ from analytics_app.dashboards.format import contrast_words, number, p_value, sig
 from analytics_app.statistics import updates
 from sessions_app import study
 from sessions_app.domain.store import keys
+from support.cast import enrolled, signed_in
 from tests.analytics import cohort
-from tests.journeys.cast import enrolled, signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,8 @@ from sessions_app import study
 from sessions_app.domain import models
 from sessions_app.domain.models import Contribution, Item
 from sessions_app.domain.stream_worker import status as worker_status
+from support.cast import signed_in
 from tests.analytics import cohort, synthetic
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

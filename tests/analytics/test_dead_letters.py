@@ -32,8 +32,8 @@ from sessions_app.domain.store import keys
 from sessions_app.domain.store.transactions import Busy
 from sessions_app.domain.stream_worker import dead_letters
 from sessions_app.domain.stream_worker import status as worker_status
+from support.cast import signed_in
 from tests.analytics import cohort
-from tests.journeys.cast import signed_in
 
 CELL = keys.Condition.from_code("L1-I1-D")
 POISON = {"PK": {"S": "SESSION#a b"}, "SK": {"S": "METADATA"}, "entity_type": {"S": "session"}}

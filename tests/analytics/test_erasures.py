@@ -25,8 +25,8 @@ from sessions_app.domain.session import messages as session_messages
 from sessions_app.domain.session import survey as session_survey
 from sessions_app.domain.session.record import DifferentAnswer, Run
 from sessions_app.domain.store import keys
+from support.cast import signed_in
 from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant, enrol, new_id, spent_usd, start_in
-from tests.journeys.cast import signed_in
 
 CODE = "L4-I3-D"
 LATER = NOON + timedelta(hours=30)

@@ -20,8 +20,8 @@ from sessions_app.domain.models import Contribution, Review, Student
 from sessions_app.domain.session import voiding
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
+from support.cast import signed_in
 from tests.domain.cast import ADMIN, NOON, PACKAGE, Participant
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -19,9 +19,9 @@ from sessions_app.domain.session import survey as session_survey
 from sessions_app.domain.session.record import DifferentAnswer, Run
 from sessions_app.domain.tutor import TutorFailed, budget
 from sessions_app.domain.tutor.scripted import ScriptedTutor
+from support.cast import signed_in, store_away
 from tests.analytics import cohort
 from tests.domain.cast import FACILITATOR, NOON, Participant, start_in
-from tests.journeys.cast import signed_in, store_away
 
 pytestmark = pytest.mark.django_db
 

@@ -19,9 +19,9 @@ from analytics_app.records import raw_items
 from sessions_app.domain.models import Session, Student
 from sessions_app.domain.store import keys
 from socratic_site.local.dynamodb_local import REGION, Engine
+from support.cast import signed_in
 from tests.analytics.record_pages import item, keys_of, links, rows, text, whole
 from tests.domain.cast import NOON, enrol, start_in
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

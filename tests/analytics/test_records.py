@@ -22,9 +22,9 @@ from sessions_app.dictionary import model_attributes
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 from socratic_site.local.dynamodb_local import REGION, Engine
+from support.cast import signed_in
 from tests.analytics.record_pages import keys_of, links, rows, text, whole
 from tests.domain.cast import NOON, enrol, start_in
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sessions_app import study
 from sessions_app.domain.session.record import Run
+from support.cast import brought_to, items_of, started
 from tests.chaos.ledger import Ledger
-from tests.journeys.cast import brought_to, items_of, started
 from tests.journeys.test_chromium import plain
 
 Items = list[dict[str, Any]]

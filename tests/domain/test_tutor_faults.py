@@ -13,7 +13,7 @@ from sessions_app.domain.tutor import DEFAULT_PRICES, budget
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
 from sessions_app.domain.tutor.circuit_breaker import Breaker
 from sessions_app.domain.tutor.metered import GuardedTutor
-from tests.fake_anthropic import FakeAnthropic, retry_after
+from support.fake_anthropic import FakeAnthropic, retry_after
 
 from .cast import PACKAGE, Participant, spent_usd
 

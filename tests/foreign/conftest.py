@@ -13,8 +13,8 @@ from moto import mock_aws
 from sessions_app.domain import models
 from sessions_app.domain.store import table as tables
 from socratic_site.local.dynamodb_local import REGION
+from support.cast import brought_to, enrolled, started
 from tests.foreign import kinds
-from tests.journeys.cast import brought_to, enrolled, started
 
 TABLE = "Foreign"
 

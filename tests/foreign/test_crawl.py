@@ -20,8 +20,8 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 from sessions_app.access.roles import PUBLIC, ROLES, policy_of
+from support.cast import signed_in
 from tests.foreign import kinds
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -11,9 +11,9 @@ from django.test import Client
 
 from sessions_app.domain import adoption
 from sessions_app.domain.store import keys
+from support.cast import signed_in
 from tests.domain.cast import NOON
 from tests.foreign import kinds
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

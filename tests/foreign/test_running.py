@@ -8,9 +8,9 @@ import pytest
 
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
+from support.bot import Bot, answers_to
+from support.cast import signed_in
 from tests.foreign import kinds
-from tests.journeys.bot import Bot, answers_to
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

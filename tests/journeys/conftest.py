@@ -31,10 +31,10 @@ from sessions_app.domain.store import keys
 from socratic_site.local import files
 from socratic_site.local import supervisor as local_supervisor
 from socratic_site.local.dynamodb_local import Engine, free_port
+from support import cast
 from support.chromium import FLAGS
+from support.fake_anthropic import FakeAnthropic
 from tests.conftest import leading_engine
-from tests.fake_anthropic import FakeAnthropic
-from tests.journeys import cast
 
 expect.set_options(timeout=20_000)
 

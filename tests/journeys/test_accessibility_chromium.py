@@ -16,9 +16,9 @@ from sessions_app.domain.models import GradingTask, Item
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 from socratic_site.local.dynamodb_local import REGION
+from support.cast import started
 from tests.domain.cast import Participant
 from tests.journeys import axe
-from tests.journeys.cast import started
 from tests.journeys.conftest import Site, shoot, sign_in, width_needed
 
 pytestmark = pytest.mark.browser

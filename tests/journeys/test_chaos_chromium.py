@@ -19,12 +19,12 @@ import pytest
 
 from sessions_app.domain import models
 from socratic_site.local.dynamodb_local import REGION
+from support.cast import started
 from support.chromium import FLAGS
 from tests.chaos.ledger import KINDS, Difference, answers
 from tests.chaos.person import MISHAPS
 from tests.chaos.proxy import SENDING
 from tests.chaos.storm import Outcome, Storm
-from tests.journeys.cast import started
 from tests.journeys.conftest import Site
 from tests.journeys.test_chromium import items_of
 

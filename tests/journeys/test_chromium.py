@@ -13,7 +13,7 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 from playwright.sync_api import Page, expect
 
-from tests.fake_anthropic import Answer, Body, good, kind_of
+from support.fake_anthropic import Answer, Body, good, kind_of
 from tests.journeys.conftest import GATE, SECONDS, Site, shoot
 from tests.journeys.guide import ANSWERS, Guide
 

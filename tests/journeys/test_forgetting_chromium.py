@@ -14,7 +14,7 @@ from sessions_app.domain.audit import log as audit_log
 from sessions_app.domain.participants import erasure
 from sessions_app.domain.session.record import Run
 from socratic_site.local.dynamodb_local import REGION
-from tests.journeys.cast import at, brought_to, started
+from support.cast import at, brought_to, started
 from tests.journeys.conftest import TABLET, Site, shoot
 from tests.journeys.device import DRAFTED, STORE
 from tests.journeys.guide import Guide

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from sessions_app.domain import models
 from sessions_app.domain.session.record import Run
 from socratic_site.local.dynamodb_local import REGION
-from tests.journeys.cast import started
+from support.cast import started
 from tests.journeys.conftest import Site
 
 pytestmark = pytest.mark.browser

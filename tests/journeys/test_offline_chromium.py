@@ -20,8 +20,8 @@ from sessions_app.domain import models
 from sessions_app.domain.session import abandoned
 from sessions_app.domain.session.record import Run
 from socratic_site.local.dynamodb_local import REGION
+from support.cast import at, brought_to, close, started
 from support.chromium import FLAGS
-from tests.journeys.cast import at, brought_to, close, started
 from tests.journeys.conftest import TABLET, Site, shoot
 from tests.journeys.device import DRAFTED
 from tests.journeys.guide import ANSWERS, Guide

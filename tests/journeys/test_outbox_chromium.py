@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, R
 from sessions_app.domain import models
 from sessions_app.domain.session.record import Run
 from socratic_site.local.dynamodb_local import REGION
-from tests.journeys.cast import at, brought_to, started
+from support.cast import at, brought_to, started
 from tests.journeys.conftest import TABLET, Site, give_password, shoot
 from tests.journeys.device import DRAFT, DRAFTED, KEEP, PUT_DRAFT
 from tests.journeys.guide import Guide

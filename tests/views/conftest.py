@@ -11,7 +11,7 @@ from sessions_app import study
 from sessions_app.domain import models
 from sessions_app.domain.store import table as tables
 from socratic_site.local.dynamodb_local import REGION, Engine
-from tests.fake_anthropic import FakeAnthropic
+from support.fake_anthropic import FakeAnthropic
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,8 @@ from sessions_app.domain.session import abandoned
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 from sessions_app.views.run import steps as pages
-from tests.domain.cast import at_once
-from tests.journeys.bot import Bot, Page, answers_to, walk
-from tests.journeys.cast import (
+from support.bot import Bot, Page, answers_to, walk
+from support.cast import (
     advance,
     at,
     brought_to,
@@ -40,6 +39,7 @@ from tests.journeys.cast import (
     store_away,
     withdraw,
 )
+from tests.domain.cast import at_once
 
 pytestmark = pytest.mark.django_db
 

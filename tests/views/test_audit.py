@@ -20,8 +20,8 @@ from sessions_app.domain.models import AuditEntry, AuditReason
 from sessions_app.domain.models.audit import ACTIONS
 from sessions_app.domain.participants import erasure
 from sessions_app.presenters import audit_log as audit_words
+from support.cast import signed_in, store_away
 from tests.domain.cast import ADMIN, FACILITATOR, NOON, enrol
-from tests.journeys.cast import signed_in, store_away
 
 pytestmark = pytest.mark.django_db
 

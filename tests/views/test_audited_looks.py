@@ -20,10 +20,10 @@ from sessions_app.domain.grading import human as human_scoring
 from sessions_app.domain.models import AuditEntry
 from sessions_app.domain.session import messages as session_messages
 from sessions_app.domain.session.record import Run
+from support.cast import signed_in, started, store_away
 from tests.analytics.record_pages import rows, whole
 from tests.domain import test_consent
 from tests.domain.cast import NOON, PACKAGE, Participant, enrol
-from tests.journeys.cast import signed_in, started, store_away
 
 pytestmark = pytest.mark.django_db
 

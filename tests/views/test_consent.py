@@ -17,8 +17,8 @@ from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.consent.agreement import forms_needed
 from sessions_app.domain.models import AuditEntry, DirectoryEntry, Student
 from sessions_app.domain.store import keys
+from support.cast import signed_in, store_away, withdraw
 from tests.domain.cast import FACILITATOR, IRB, NOON, PACKAGE, enrol, start_in
-from tests.journeys.cast import signed_in, store_away, withdraw
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,8 @@ from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditEntry, RenewalDecision, Student, Tombstone
 from sessions_app.domain.participants import erasure
 from sessions_app.domain.session.record import Run
+from support.cast import signed_in, withdraw
 from tests.domain.cast import ADMIN, IRB, NOON, PACKAGE, consent_events, enrol, start_in, with_new_form
-from tests.journeys.cast import signed_in, withdraw
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ from sessions_app import study
 from sessions_app.access.roles import ADMIN_SITE, ROLES
 from sessions_app.domain.models import Student
 from sessions_app.domain.session.record import Run
-from tests.journeys.cast import enrolled, signed_in, started
+from support.cast import enrolled, signed_in, started
 
 pytestmark = pytest.mark.django_db
 

@@ -15,8 +15,8 @@ from django.test import Client
 
 from sessions_app.domain.store import keys
 from socratic_site.local.dynamodb_local import REGION, Engine
+from support.cast import signed_in, store_away
 from tests.domain.cast import PACKAGE, enrol
-from tests.journeys.cast import signed_in, store_away
 
 pytestmark = pytest.mark.django_db
 

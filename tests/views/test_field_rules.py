@@ -30,9 +30,9 @@ from sessions_app.domain.session import messages as session_messages
 from sessions_app.domain.session import start as session_start
 from sessions_app.domain.store import keys
 from sessions_app.domain.tutor.scripted import ScriptedTutor
+from support.cast import belong, signed_in
 from tests.analytics.export.participants import built
 from tests.domain.cast import GPS, PACKAGE, Participant, enrol
-from tests.journeys.cast import belong, signed_in
 
 pytestmark = pytest.mark.django_db
 

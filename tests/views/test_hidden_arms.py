@@ -11,8 +11,8 @@ from django.test import Client
 from sessions_app import study
 from sessions_app.domain.session import survey as session_survey
 from sessions_app.domain.session.record import Run
+from support.cast import belong, signed_in
 from tests.domain.cast import ADMIN, Participant, enrol, start_in
-from tests.journeys.cast import belong, signed_in
 
 from .test_field_rules import crawled
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 
 from sessions_app.context_processors import roles_of
-from tests.journeys.cast import signed_in
+from support.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

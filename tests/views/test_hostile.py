@@ -20,12 +20,12 @@ from sessions_app.domain.tutor import TutorFailed, prompts
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
 from sessions_app.domain.tutor.scripted import ScriptedTutor
 from sessions_app.forms.run import AnswerForm
+from support.bot import Bot
+from support.cast import advance, signed_in, started
+from support.fake_anthropic import Answer, Body, FakeAnthropic, data_of, good_content, text_answer
 from tests.domain.cast import Participant
 from tests.domain.tutor.samples import after_answers, grade_request
-from tests.fake_anthropic import Answer, Body, FakeAnthropic, data_of, good_content, text_answer
 from tests.hostile import ANSWERS, EMPTY, ORDERS, TOO_LONG
-from tests.journeys.bot import Bot
-from tests.journeys.cast import advance, signed_in, started
 
 DANGEROUS = ("script", "img", "iframe", "object", "embed", "form", "style", "link", "meta", "base", "input")
 A_SESSION = 12  # answers in the dialogue of a session with questions every 2.5 minutes

@@ -16,8 +16,8 @@ from sessions_app.domain.session import devices
 from sessions_app.domain.session import messages as session_messages
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
-from tests.journeys.bot import Bot, walk
-from tests.journeys.cast import at, close, enrolled, items_of, signed_in, started, store_away, withdraw
+from support.bot import Bot, walk
+from support.cast import at, close, enrolled, items_of, signed_in, started, store_away, withdraw
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,8 @@ from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry
 from sessions_app.domain.session import devices
 from sessions_app.domain.session.record import Run
-from tests.journeys.bot import Bot, walk
-from tests.journeys.cast import at, close, enrolled, signed_in, started, store_away
+from support.bot import Bot, walk
+from support.cast import at, close, enrolled, signed_in, started, store_away
 
 pytestmark = pytest.mark.django_db
 

@@ -13,9 +13,9 @@ import pytest
 from sessions_app import question_worker, study
 from sessions_app.domain.models import QuestionMaking
 from sessions_app.domain.session.record import Run
-from tests.fake_anthropic import Answer, Body, FakeAnthropic, good
-from tests.journeys.bot import Bot
-from tests.journeys.cast import advance, at, brought_to, signed_in, started
+from support.bot import Bot
+from support.cast import advance, at, brought_to, signed_in, started
+from support.fake_anthropic import Answer, Body, FakeAnthropic, good
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}

@@ -15,8 +15,8 @@ from sessions_app import study
 from sessions_app.domain import flow
 from sessions_app.domain.session import abandoned
 from sessions_app.domain.session.record import Run
-from tests.journeys.bot import Bot, Page, answers_to, read
-from tests.journeys.cast import advance, at, brought_to, close, signed_in, started
+from support.bot import Bot, Page, answers_to, read
+from support.cast import advance, at, brought_to, close, signed_in, started
 
 pytestmark = pytest.mark.django_db
 

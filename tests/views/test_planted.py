@@ -20,9 +20,9 @@ from sessions_app.domain.session import location_check
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
 from socratic_site.security import WithoutWords
-from tests.fake_anthropic import FakeAnthropic, data_of
-from tests.journeys.bot import Bot, Page, answers_to
-from tests.journeys.cast import enrolled, items_of, signed_in, store_away
+from support.bot import Bot, Page, answers_to
+from support.cast import enrolled, items_of, signed_in, store_away
+from support.fake_anthropic import FakeAnthropic, data_of
 
 pytestmark = pytest.mark.django_db
 

@@ -11,9 +11,8 @@ from sessions_app import study
 from sessions_app.domain import flow
 from sessions_app.domain.session.record import MAX_ANSWER_LENGTH, Run
 from sessions_app.domain.store import keys
-from tests.fake_anthropic import FakeAnthropic
-from tests.journeys.bot import Bot, Trip, answers_to, walk, words
-from tests.journeys.cast import (
+from support.bot import Bot, Trip, answers_to, walk, words
+from support.cast import (
     advance,
     at,
     close,
@@ -25,6 +24,7 @@ from tests.journeys.cast import (
     store_away,
     withdraw,
 )
+from support.fake_anthropic import FakeAnthropic
 
 pytestmark = pytest.mark.django_db
 

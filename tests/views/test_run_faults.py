@@ -6,9 +6,9 @@ import pytest
 
 from sessions_app.domain import flow
 from sessions_app.domain.session.record import Run
+from support.bot import Bot, walk
+from support.cast import at, signed_in, started
 from tests.faulty_store import FaultyStore
-from tests.journeys.bot import Bot, walk
-from tests.journeys.cast import at, signed_in, started
 
 pytestmark = pytest.mark.django_db
 

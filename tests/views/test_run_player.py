@@ -8,8 +8,8 @@ import pytest
 
 from sessions_app import study
 from sessions_app.domain.session.record import Run
-from tests.journeys.bot import Bot
-from tests.journeys.cast import (
+from support.bot import Bot
+from support.cast import (
     advance,
     at,
     brought_to,

@@ -15,9 +15,9 @@ from sessions_app.domain.session import messages as session_messages
 from sessions_app.domain.session import survey as session_survey
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
+from support.bot import Bot, Page, answers_to
+from support.cast import advance, at, brought_to, signed_in, started
 from tests.domain.cast import FACILITATOR
-from tests.journeys.bot import Bot, Page, answers_to
-from tests.journeys.cast import advance, at, brought_to, signed_in, started
 
 pytestmark = pytest.mark.django_db
 

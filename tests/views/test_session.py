@@ -26,8 +26,8 @@ from sessions_app.domain.session import survey as session_survey
 from sessions_app.domain.session.record import DifferentAnswer, Run
 from sessions_app.presenters import session_timeline, transcript
 from socratic_site.local.dynamodb_local import REGION, Engine
+from support.cast import close, signed_in, store_away
 from tests.domain.cast import NOON, PACKAGE, Participant, enrol, new_id, start_in, verified
-from tests.journeys.cast import close, signed_in, store_away
 
 pytestmark = pytest.mark.django_db
 

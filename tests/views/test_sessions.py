@@ -14,8 +14,8 @@ from sessions_app import study
 from sessions_app.domain.models import Item, Session
 from sessions_app.domain.store import keys
 from sessions_app.presenters import session_timeline
+from support.cast import signed_in
 from tests.domain.cast import NOON, Participant, enrol, start_beside, start_in
-from tests.journeys.cast import signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -21,8 +21,8 @@ from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry, DirectoryEntry, Item, School, Session, Student
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
+from support.cast import at, belong, close, enrolled, signed_in, started, store_away
 from tests.domain.cast import new_id
-from tests.journeys.cast import at, belong, close, enrolled, signed_in, started, store_away
 
 pytestmark = pytest.mark.django_db
 

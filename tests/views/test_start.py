@@ -16,8 +16,8 @@ from sessions_app.domain.models import AllocationEntry, LocationVerification, Se
 from sessions_app.domain.session import location_check
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
-from tests.journeys.bot import Bot, Page
-from tests.journeys.cast import brought_to, close, enrolled, items_of, signed_in, store_away, withdraw
+from support.bot import Bot, Page
+from support.cast import brought_to, close, enrolled, items_of, signed_in, store_away, withdraw
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,8 @@ from sessions_app import study
 from sessions_app.domain.consent.agreement import forms_needed
 from sessions_app.domain.models import ConsentEvent, DirectoryEntry, Student
 from sessions_app.domain.store import keys
+from support.cast import signed_in, withdraw
 from tests.domain.cast import NOON, PACKAGE, consent_events, enrol, start_in
-from tests.journeys.cast import signed_in, withdraw
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from sessions_app.domain.models import AllocationTally
 from sessions_app.domain.session import start as session_start
 from sessions_app.domain.session.record import Run
 from sessions_app.presenters import session_timeline
-from tests.journeys.cast import at, brought_to, close, enrolled, signed_in, started, store_away
+from support.cast import at, brought_to, close, enrolled, signed_in, started, store_away
 
 pytestmark = pytest.mark.django_db
 

@@ -26,10 +26,10 @@ from sessions_app.domain.audit.log import Actor
 from sessions_app.domain.models import AuditEntry, ExportJob
 from sessions_app.domain.participants import erasure
 from sessions_app.domain.store import keys
+from support.cast import signed_in, store_away
 from tests.analytics import cohort
 from tests.analytics.export import participants
 from tests.analytics.export.participants import profile, took_part
-from tests.journeys.cast import signed_in, store_away
 
 pytestmark = pytest.mark.django_db
 

@@ -4,8 +4,8 @@ import pytest
 
 from sessions_app.domain.tutor import DEFAULT_PRICES
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
+from support.fake_anthropic import FakeAnthropic
 from tests.domain.tutor.samples import LESSON
-from tests.fake_anthropic import FakeAnthropic
 
 
 @pytest.fixture

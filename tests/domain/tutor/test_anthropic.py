@@ -9,6 +9,7 @@ import pytest
 from sessions_app.domain.tutor import DEFAULT_PRICES, Criterion, GradeRequest, TutorFailed
 from sessions_app.domain.tutor.anthropic import RATINGS, AnthropicTutor, cost_usd, point_steps
 from sessions_app.domain.tutor.protocol import score_names
+from support.fake_anthropic import Answer, Behaviour, Body, FakeAnthropic, text_answer
 from tests.domain.tutor.samples import (
     FIRST,
     HOSTILE,
@@ -22,7 +23,6 @@ from tests.domain.tutor.samples import (
     rating_request,
     stood_in,
 )
-from tests.fake_anthropic import Answer, Behaviour, Body, FakeAnthropic, text_answer
 
 MARK = "Zanzibar lighthouse"
 

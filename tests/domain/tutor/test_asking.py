@@ -13,8 +13,8 @@ from sessions_app.domain.tutor import ask as tutor_ask
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
 from sessions_app.domain.tutor.gate import faults
 from sessions_app.domain.tutor.scripted import ScriptedTutor
+from support.fake_anthropic import BEHAVIOURS, FakeAnthropic, retry_after, saying
 from tests.domain.tutor.samples import HOSTILE, STATIC, after_answers, question_request
-from tests.fake_anthropic import BEHAVIOURS, FakeAnthropic, retry_after, saying
 
 Outcome = str | Exception
 

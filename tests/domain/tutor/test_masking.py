@@ -7,8 +7,8 @@ import pytest
 from sessions_app.domain.tutor.anthropic import AnthropicTutor
 from sessions_app.domain.tutor.masking import masking
 from sessions_app.domain.tutor.protocol import Exchange
+from support.fake_anthropic import FakeAnthropic
 from tests.domain.tutor.samples import LESSON, grade_request, question_request, rating_request
-from tests.fake_anthropic import FakeAnthropic
 
 mask = masking(LESSON)
 

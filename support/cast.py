@@ -26,7 +26,7 @@ from sessions_app.domain.session import start as session_start
 from sessions_app.domain.session import survey as session_survey
 from sessions_app.domain.session.record import Run
 from sessions_app.domain.store import keys
-from tests.journeys.bot import Bot, Page
+from support.bot import Bot, Page
 
 SCHOOLS = ("Riverside High", "Fall Line High School")
 """Of the students of these tests and of the domain's: the facilitator belongs to them."""

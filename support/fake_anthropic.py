@@ -8,7 +8,7 @@
 The behaviours by name stand in BEHAVIOURS at the end of this file.
 Requests that the real service refuses (sampling parameters, prefill, no key) get its 400 or 401 here too.
 
-Standalone: `python tests/fake_anthropic.py --port 8099 [--behaviour good]`.
+Standalone: `python support/fake_anthropic.py --port 8099 [--behaviour good]`.
 """
 
 from __future__ import annotations
