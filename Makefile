@@ -71,7 +71,7 @@ lint: .venv/.dev
 	$(PY) -m pip install -q --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/.dev: requirements-dev.txt .venv/.runtime
+.venv/.dev: requirements-dev.txt requirements-narration.txt .venv/.runtime
 	@echo "Installing what tests and linters need (once) ..."
 	$(PY) -m pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -193,7 +193,9 @@ def test_only_a_web_process_warms_up_its_charts() -> None:
 
 
 def test_data_frames_stay_out_of_the_session_pages() -> None:
-    assert offences(files("sessions_app"), *HEAVY) == []
+    """`manage.py narrate` works on sound in its own process."""
+    loaded_by_pages = [path for path in files("sessions_app") if path.name != "narrate.py"]
+    assert offences(loaded_by_pages, *HEAVY) == []
 
 
 def test_a_session_page_loads_neither_data_frames_nor_the_sdk() -> None:

@@ -38,7 +38,14 @@ def lines_of(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-dev.txt", "requirements-engine.txt", "constraints.txt"]
+    "name",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-narration.txt",
+        "requirements-engine.txt",
+        "constraints.txt",
+    ],
 )
 def test_every_package_is_pinned_exactly(name: str) -> None:
     lines = lines_of(name)
@@ -49,7 +56,9 @@ def test_every_package_is_pinned_exactly(name: str) -> None:
 def test_the_pins_agree_with_the_constraints() -> None:
     constraints = {line.lower() for line in lines_of("constraints.txt")}
     direct = {
-        line.lower() for name in ("requirements.txt", "requirements-dev.txt") for line in lines_of(name)
+        line.lower()
+        for name in ("requirements.txt", "requirements-dev.txt", "requirements-narration.txt")
+        for line in lines_of(name)
     }
     assert direct - constraints == set()
 

@@ -57,7 +57,7 @@ def grade(text: str) -> float:
 
 
 def test_it_has_the_ids_and_versions_that_sessions_record(package: Package) -> None:
-    assert (package.content_id, package.content_version) == ("tredegar-iron-works-v1", "1.0")
+    assert (package.content_id, package.content_version) == ("tredegar-iron-works-v1", "1.1")
     assert (package.topic, package.content_topic) == ("Tredegar Iron Works History", "tredegar-iron-works")
     assert (package.difficulty_level, package.language) == ("grade_9-12", "en-US")
     assert (package.assessment_version, package.survey_version) == ("v1.0", "v1.0")
@@ -69,6 +69,14 @@ def test_four_segments_of_150_seconds_make_600(package: Package) -> None:
     assert [each.segment_id for each in package.segments] == [1, 2, 3, 4]
     assert [each.duration_seconds for each in package.segments] == [150] * 4
     assert package.duration_seconds == 600
+
+
+def test_every_sentence_has_its_second_in_the_recording(package: Package) -> None:
+    for segment in package.segments:
+        assert segment.audio == f"segment-{segment.segment_id}.mp3"
+        assert len(segment.sentence_starts) == len(segment.sentences)
+        assert segment.sentence_starts[0] == 0
+        assert [sentence for sentence, _ in segment.timed_sentences] == list(segment.sentences)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
@@ -252,10 +260,26 @@ BROKEN = {
     ),
     "media file": (
         "segments.toml",
-        "duration_seconds = 150",
-        'duration_seconds = 150\naudio = "one.mp3"',
+        'audio = "segment-1.mp3"',
+        'audio = "one.mp3"',
         "segment[1].audio",
     ),
+    "recording without captions": (
+        "segments.toml",
+        'captions = "segment-1.vtt"',
+        "",
+        "segment[1].captions",
+    ),
+    "starts of sentences": (
+        "segments.toml",
+        'captions = "segment-1.vtt"',
+        'captions = "segment-1.vtt"\nsentence_starts = [0]',
+        "segment[1].sentence_starts",
+    ),
+    "captions in other words": ("media/segment-1.vtt", "James River", "River James", "captions"),
+    "captions that overlap": ("media/segment-1.vtt", "00:00:09.975 -->", "00:00:08.000 -->", "captions"),
+    "captions past the end": ("media/segment-1.vtt", "00:02:2", "00:03:2", "captions"),
+    "no captions file": ("media/segment-1.vtt", "WEBVTT", "WEBVT", "captions"),
     "media outside": (
         "segments.toml",
         "duration_seconds = 150",
@@ -413,9 +437,8 @@ def test_a_file_that_is_not_text_is_a_fault(copy: Path) -> None:
 
 
 def test_a_media_file_that_is_there_is_accepted(copy: Path) -> None:
-    (copy / "media").mkdir()
     (copy / "media" / "one.wav").write_bytes(b"RIFF")
-    change(copy / "segments.toml", "duration_seconds = 150", 'duration_seconds = 150\naudio = "one.wav"')
+    change(copy / "segments.toml", 'audio = "segment-1.mp3"', 'audio = "one.wav"')
     assert load(copy).segment(1).audio == "one.wav"
 
 

@@ -26,6 +26,9 @@ from playwright.sync_api import (
 )
 
 from sessions_app.access.roles import SITE_PREFIX
+from sessions_app.domain.content import captions
+from sessions_app.domain.content import package as content
+from sessions_app.domain.content.captions import Caption
 from sessions_app.domain.simulation import persona
 from sessions_app.domain.store import keys
 from socratic_site.local import files
@@ -58,16 +61,21 @@ def shortened(folder: Path) -> Path:
     """A copy of the study's content whose segments last seconds, some of them with a sound file."""
     package = folder / "content"
     shutil.copytree(files.BASE / "content" / "tredegar-iron-works-v1", package)
-    file, lengths = package / "segments.toml", iter(SECONDS.items())
+    file, spoken = package / "segments.toml", iter(content.load(package).segments)
 
-    def shorter(_: re.Match[str]) -> str:
-        segment, seconds = next(lengths)
-        if segment not in SOUNDS:
-            return f"duration_seconds = {seconds}"
-        silence(package / "media" / f"{segment}.wav", seconds)
-        return f'duration_seconds = {seconds}\naudio = "{segment}.wav"'
+    def shorter(found: re.Match[str]) -> str:
+        segment = next(spoken)
+        seconds = SECONDS[segment.segment_id]
+        if segment.segment_id not in SOUNDS:
+            return f"duration_seconds = {seconds}\n"
+        name, share = f"{segment.segment_id}.wav", seconds / len(segment.sentences)
+        silence(package / "media" / name, seconds)
+        cues = [Caption(i * share, (i + 1) * share, text) for i, text in enumerate(segment.sentences)]
+        (package / "media" / str(segment.captions)).write_text(captions.write(cues))
+        return f'duration_seconds = {seconds}\naudio = "{name}"\n{found["captions"]}'
 
-    file.write_text(re.sub(r"duration_seconds = \d+", shorter, file.read_text()))
+    lines = r"duration_seconds = \d+\naudio = .+\n(?P<captions>captions = .+\n)"
+    file.write_text(re.sub(lines, shorter, file.read_text()))
     manifest = package / "manifest.toml"
     total = f"duration_seconds = {sum(SECONDS.values())}"
     manifest.write_text(re.sub(r"duration_seconds = \d+", total, manifest.read_text()))

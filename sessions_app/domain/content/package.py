@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from sessions_app.domain.content import captions
 from sessions_app.domain.content.reader import Fault, Reader
 from sessions_app.domain.content.schema import (
     TOTAL_POINTS,
@@ -56,6 +57,7 @@ __all__ = [
 REQUIRED_FORMS: Final = ("parental_permission", "assent", "adult_consent")
 SEGMENTS: Final = (1, 2, 3, 4)
 NARRATION_WORDS: Final = (200, 600)
+MEDIA: Final = ("audio", "video", "captions")
 QUESTION_TYPES: Final = {"multiple_choice": 7, "short_answer": 3}
 
 
@@ -70,14 +72,17 @@ class ContentFaults(Exception):
         return "\n".join(str(fault) for fault in self.faults)
 
 
-def load(folder: Path) -> Package:
-    """Read and check the package in `folder`. Raises ContentFaults with all its faults."""
+def load(folder: Path, *, with_media: bool = True) -> Package:
+    """Read and check the package in `folder`. Raises ContentFaults with all its faults.
+
+    Without media the recordings and captions that its segments name are neither read nor looked for.
+    """
     if not folder.is_dir():
         raise ContentFaults([Fault(str(folder), "folder", "there is no such folder")])
     reader = Reader(folder)
     raw = reader.toml("manifest.toml")
     manifest = None if raw is None else reader.build(Manifest, raw, file="manifest.toml")
-    segments = _segments(reader, manifest)
+    segments = _segments(reader, manifest, with_media)
     items = _assessment(reader, manifest)
     survey, locations, forms = _survey(reader), _locations(reader), _forms(reader)
     contacts = _contacts(reader)
@@ -95,10 +100,10 @@ def load(folder: Path) -> Package:
     )
 
 
-def _segments(reader: Reader, manifest: Manifest | None) -> tuple[Segment, ...]:
+def _segments(reader: Reader, manifest: Manifest | None, with_media: bool) -> tuple[Segment, ...]:
     file = "segments.toml"
     raw = reader.entries(file, "segment")
-    found = tuple(each for entry in raw if (each := _segment(reader, file, entry)))
+    found = tuple(each for entry in raw if (each := _segment(reader, file, entry, with_media)))
     if not raw or len(found) < len(raw):
         return found
     if tuple(each.segment_id for each in found) != SEGMENTS:
@@ -110,7 +115,9 @@ def _segments(reader: Reader, manifest: Manifest | None) -> tuple[Segment, ...]:
     return found
 
 
-def _segment(reader: Reader, file: str, raw: dict[str, Any]) -> Segment | None:
+def _segment(reader: Reader, file: str, raw: dict[str, Any], with_media: bool) -> Segment | None:
+    if not with_media:
+        raw = {key: value for key, value in raw.items() if key not in MEDIA}
     number = raw.get("segment_id")
     under = f"segment[{number}]"
     if "narration" in raw:
@@ -118,12 +125,30 @@ def _segment(reader: Reader, file: str, raw: dict[str, Any]) -> Segment | None:
     # A bad number has no narration to read; the model then says what is wrong with the number.
     name = f"segments/{number}.md"
     text = reader.text(name) if number in SEGMENTS else None
+    if "sentence_starts" in raw:
+        reader.blame(file, f"{under}.sentence_starts", "is not a known field: the captions tell it")
     segment = reader.build(Segment, {**raw, "narration": text or "-"}, file=file, under=under)
-    if text is not None:
-        reader.blame_all(name, _narration_rules(text))
+    wrong = list(_narration_rules(text)) if text is not None else []
+    reader.blame_all(name, wrong)
     if segment:
         reader.blame_all(file, _segment_rules(segment, reader.folder / "media"), under=under)
+        has_captions = segment.captions and (reader.folder / "media" / segment.captions).is_file()
+        if has_captions and text is not None and not wrong:
+            return _captioned(reader, segment)
     return segment
+
+
+def _captioned(reader: Reader, segment: Segment) -> Segment:
+    """The segment with the seconds at which its sentences begin."""
+    name = f"media/{segment.captions}"
+    try:
+        found = captions.read(reader.text(name) or "")
+    except ValueError as error:
+        reader.blame(name, "captions", str(error))
+        return segment
+    wrong = captions.faults(found, segment.sentences, segment.duration_seconds)
+    reader.blame_all(name, (("captions", message) for message in wrong))
+    return segment.model_copy(update={"sentence_starts": tuple(caption.start for caption in found)})
 
 
 def _narration_rules(text: str) -> Iterator[tuple[str, str]]:
@@ -137,10 +162,12 @@ def _segment_rules(segment: Segment, media: Path) -> Iterator[tuple[str, str]]:
     for place in LOCATIONS.values():
         if place not in segment.framing:
             yield f"framing.{place}", "is missing"
-    for field in ("audio", "video", "captions"):
+    for field in MEDIA:
         name = getattr(segment, field)
         if name and not (media / name).is_file():
             yield field, f"there is no file media/{name}"
+    if segment.audio and not segment.captions:
+        yield "captions", "is missing: a recording has captions (manage.py narrate makes both)"
 
 
 def _assessment(reader: Reader, manifest: Manifest | None) -> tuple[AssessmentItem, ...]:

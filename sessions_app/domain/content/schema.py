@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -43,6 +44,10 @@ Cues = Annotated[tuple[Cue, ...], Field(min_length=1)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
+def sentences_in(paragraph: str) -> list[str]:
+    return re.split(r"(?<=[.!?])\s+", paragraph)
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,6 +76,8 @@ class Segment(_Model):
     audio: FileName | None = None
     video: FileName | None = None
     captions: FileName | None = None
+    sentence_starts: tuple[float, ...] = ()
+    """Seconds into the recording, by its captions; empty without a recording."""
 
     @property
     def paragraphs(self) -> tuple[str, ...]:
@@ -79,7 +86,12 @@ class Segment(_Model):
     @property
     def sentences(self) -> tuple[str, ...]:
         """For captions: one sentence each, in order."""
-        return tuple(each for text in self.paragraphs for each in re.split(r"(?<=[.!?])\s+", text))
+        return tuple(sentence for paragraph in self.paragraphs for sentence in sentences_in(paragraph))
+
+    @property
+    def timed_sentences(self) -> tuple[tuple[str, float | None], ...]:
+        """Each with the second at which it begins in the recording."""
+        return tuple(zip_longest(self.sentences, self.sentence_starts))
 
     @property
     def word_count(self) -> int:
