@@ -40,7 +40,11 @@ MAX_SESSIONS = 100
 READERS = 8
 
 # Flags that tell of the present trouble of a session; the others are shown, and call nobody.
-PROBLEM_FLAGS = {"ai_fallback": "fallback question", "long_pause": "long pause"}
+PROBLEM_FLAGS = {
+    "ai_fallback": "fallback question",
+    "long_pause": "long pause",
+    "content_not_delivered": "skipped a part",
+}
 
 
 CALLS = {session_messages.HELP: "asks for help", session_messages.OFFICE: "calls the office"}

@@ -314,6 +314,11 @@ _SEGMENTS = (
     Stored("segment", "play_time_seconds"),
     Stored("segment", "pause_count"),
     Stored("segment", "rewind_count"),
+    Stored("segment", "delivered_by"),
+    Stored("segment", "heard"),
+    Stored("segment", "heard_seconds"),
+    Stored("segment", "muted_seconds"),
+    Stored("segment", "skip_reason"),
     Stored("segment", "held_seconds"),
 )
 

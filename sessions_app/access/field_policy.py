@@ -125,6 +125,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FRA", CODED, "segment_tracking[].{segment_id start_time end_time duration_seconds completed}"),
         ("FRA", CODED, "segment_tracking[].{engagement_score position_seconds play_time_seconds}"),
         ("FRA", CODED, "segment_tracking[].{pause_count rewind_count held_seconds}"),
+        ("FRA", CODED, "segment_tracking[].{delivered_by heard heard_seconds muted_seconds skip_reason}"),
         ("FRA", CODED, "session_id student_id"),
         ("FRA", NONE, "content_metadata.{content_id topic duration_seconds}"),
         ("FRA", NONE, "content_metadata.difficulty_level engagement_metrics.{start_time end_time}"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from django import forms
 from django.core import signing
 
 from ..domain.content.package import AssessmentItem, Package, SurveyField
-from ..domain.models.content_delivery import FORMATS
+from ..domain.models.content_delivery import DELIVERED_BY, FORMATS, SKIP_REASONS
 from ..domain.models.survey import MAX_TEXT_LENGTH
 from ..domain.session.content_delivery import Report
 from ..domain.session.record import MAX_ANSWER_LENGTH
@@ -163,6 +163,18 @@ class ReportForm(forms.Form):
     played = forms.FloatField(min_value=0, max_value=86_400, required=False)
     pauses = forms.IntegerField(min_value=0, max_value=10_000, required=False)
     rewinds = forms.IntegerField(min_value=0, max_value=10_000, required=False)
+    muted = forms.FloatField(min_value=0, max_value=86_400, required=False)
+    heard = forms.RegexField(r"^[0-9.]+-[0-9.]+( [0-9.]+-[0-9.]+)*$", max_length=2000, required=False)
+    delivered_by = forms.ChoiceField(choices=[(name, name) for name in DELIVERED_BY], required=False)
+    skip_reason = forms.ChoiceField(choices=list(SKIP_REASONS.items()), required=False)
+
+    def clean_heard(self) -> list[tuple[float, float]]:
+        """Pairs of seconds in the segment, as in "0-37.5 40-150"."""
+        try:
+            pairs = [part.split("-") for part in self.cleaned_data["heard"].split()]
+            return [(float(first), float(last)) for first, last in pairs]
+        except ValueError:
+            raise forms.ValidationError("is not a list of seconds") from None
 
     def report(self, *, otherwise: float) -> Report:
         """`otherwise` is how many seconds have gone by, for a page that counts nothing or nonsense."""
@@ -170,8 +182,24 @@ class ReportForm(forms.Form):
         played = otherwise if told.get("played") is None else told["played"]
         position = played if told.get("position") is None else told["position"]
         pauses, rewinds = told.get("pauses") or 0, told.get("rewinds") or 0
-        words = ", ".join(f"{name} {value:g}" for name, value in told.items() if value is not None)
-        return Report(position=position, played=played, pauses=pauses, rewinds=rewinds, as_sent=words)
+        return Report(
+            position=position,
+            played=played,
+            pauses=pauses,
+            rewinds=rewinds,
+            muted=told.get("muted") or 0,
+            heard=tuple(told.get("heard") or ()),
+            delivered_by=told.get("delivered_by") or None,
+            skip_reason=told.get("skip_reason") or None,
+            as_sent=", ".join(self._as_sent()),
+        )
+
+    def _as_sent(self) -> Iterator[str]:
+        for name, value in self.cleaned_data.items():
+            if isinstance(value, (int, float)):
+                yield f"{name} {value:g}"
+            elif value:
+                yield f"{name} {self.data[name]}"
 
 
 class SurveyForm(StepForm):

@@ -14,6 +14,7 @@ from typing import Any
 from ..domain import flow, scores
 from ..domain.content.package import Package
 from ..domain.models import Assessment, Intervention, Item, Session
+from ..domain.models.content_delivery import SKIP_REASONS
 from ..domain.models.session import FLAGS
 from ..domain.session import location_check
 from ..domain.session.record import Run
@@ -25,7 +26,8 @@ FLAG_MEANINGS = {
     "resumed": "The session was interrupted for more than half an hour and then resumed.",
     "long_pause": "A single answer took more than ten minutes.",
     "short_answer": "At least one written answer has fewer than five characters.",
-    "timing_deviation": "A part was played for less than its length, or faster than possible.",
+    "timing_deviation": "A part was played faster than possible.",
+    "content_not_delivered": "A part was left before its end. The reason stands beside the part.",
     "intervention_count_mismatch": "There are fewer complete rounds of questions than planned.",
     "late_sync": "Answers were kept on the device for a while and reached the database late.",
     "safeguarding": "An answer held a sign of danger; staff were called. The words are in the answer alone.",
@@ -35,6 +37,12 @@ FLAG_MEANINGS = {
     "naive_timestamp": "A timestamp was stored without a time zone. It is read as UTC.",
     "clock_skew": "A device claimed that an answer had waited for longer than the session is old.",
     "void": "The session's data cannot be used. No statistic, analysis or export counts it.",
+}
+DELIVERIES = {
+    "recording": "Recorded voice",
+    "video": "Video",
+    "voice": "The browser's voice",
+    "words": "Words on the screen",
 }
 UNKNOWN = "unknown"
 METHODS = {
@@ -317,12 +325,19 @@ def _segment_facts(run: Run, segment_id: int) -> tuple[datetime | None, list[str
     facts = []
     if told.play_time_seconds is not None:
         facts.append(f"Played {span(told.play_time_seconds)} of {span(told.duration_seconds)}")
+    if told.delivered_by is not None:
+        facts.append(DELIVERIES.get(told.delivered_by, told.delivered_by))
+    if told.heard_seconds is not None:
+        facts.append(f"Heard {span(told.heard_seconds)}")
+    if told.muted_seconds:
+        facts.append(f"Muted for {span(told.muted_seconds)}")
     if told.pause_count is not None:
         facts.append(f"{_many(told.pause_count, 'pause')}, {_many(told.rewind_count or 0, 'rewind')}")
     if told.engagement_score is not None:
         facts.append(f"Engagement {told.engagement_score:.2f}")
     if told.end_time is not None and not told.completed:
-        facts.append("Ended early")
+        reason = SKIP_REASONS.get(str(told.skip_reason))
+        facts.append(f"Left early: {reason}" if reason else "Left early")
     return told.start_time, facts or ["Started"]
 
 

@@ -3,6 +3,7 @@
 
 const PREFIX = "run ";
 const ASSETS = "assets";
+const MEDIA = "/static/content/";
 
 function nameOf(session) {
   return `${PREFIX}${session}`;
@@ -30,11 +31,28 @@ export async function keepPages(session, version) {
   const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": response.headers.get("Content-Security-Policy") ?? "" };
   for (const [url, page] of Object.entries(told.pages)) await cache.put(url, new Response(page, { headers }));
   await cache.put(markOf(session), new Response(told.version));
+  await keepMedia(told);
 }
 
-async function keepAssets({ pages, scripts }) {
-  const found = Object.values(pages).flatMap((page) => [...page.matchAll(/(?:src|href)="(\/static\/[^"#]+)/g)].map(([, url]) => url));
-  await (await caches.open(ASSETS)).addAll([...new Set([...found, ...scripts])]);
+function assetsOf({ pages }) {
+  return Object.values(pages).flatMap((page) => [...page.matchAll(/(?:src|href)="(\/static\/[^"#]+)/g)].map(([, url]) => url));
+}
+
+async function keepAssets(told) {
+  const found = assetsOf(told).filter((url) => !url.startsWith(MEDIA));
+  await (await caches.open(ASSETS)).addAll([...new Set([...found, ...told.scripts])]);
+}
+
+// Recordings are large and come last, one after the other, once for all sessions; without one the browser's voice or
+// the words stand in. The version is in the address: another version of the same file is dropped.
+async function keepMedia(told) {
+  const cache = await caches.open(ASSETS);
+  const here = (await cache.keys()).map(({ url }) => url.slice(location.origin.length));
+  for (const url of new Set(assetsOf(told).filter((asset) => asset.startsWith(MEDIA)))) {
+    if (here.includes(url)) continue;
+    await cache.add(new Request(url, { priority: "low" })).catch(() => {});
+    for (const old of here) if (old.split("?")[0] === url.split("?")[0]) await cache.delete(old);
+  }
 }
 
 // Whether a page would come from this device. Without the worker the server would lead back to what waits, for ever.

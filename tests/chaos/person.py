@@ -34,7 +34,9 @@ MOMENTS = ("before", "half typed", "just sent", "waiting")
 PATIENCE = 240.0
 HANGS = 100.0  # seconds for one turn, longer than all the waits in it
 OUTCOME = 20.0  # seconds for a page to say what became of what was sent
-PLAYED = 0.15  # the share of segments that are played to their end; the others are left by "Go on anyway"
+PLAYED = (
+    0.15  # the share of segments that are played to their end; the others are left by "The player is stuck"
+)
 SEEN = """() => {
   if (document.readyState !== "complete") return null;
   const form = document.getElementById("step-form");
@@ -310,7 +312,7 @@ class Person:
                 await (await form.wait_for_selector("#play")).click()
             else:
                 await (await form.wait_for_selector("text=Something not working?")).click()
-                go_on = await form.wait_for_selector("text=Go on anyway")
+                go_on = await form.wait_for_selector("text=The player is stuck")
         await go_on.click()  # once it is enabled
 
     # --- what goes wrong at the device

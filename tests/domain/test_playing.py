@@ -171,7 +171,32 @@ def test_engagement_is_coverage_times_attention(participant: Participant, stored
 def test_a_segment_that_was_cut_short_is_flagged(participant: Participant, stored: Items) -> None:
     run = participant.finish_segment(1, 100, position=100, played=100)
     assert tracked(stored, run)[0]["completed"] is False
-    assert flags(Run.load(run.id)) == ["timing_deviation"]
+    assert flags(Run.load(run.id)) == ["content_not_delivered"]
+
+
+def test_what_was_heard_is_kept_once_each_and_within_the_segment(
+    participant: Participant, stored: Items
+) -> None:
+    participant.report(1, 40, position=40, played=40, heard=((0, 20), (30, 40)), delivered_by="recording")
+    participant.report(1, 41, position=41, played=41)  # a report that says nothing of it takes nothing back
+    heard = ((0, 20), (30, 40), (15, 35.5), (140, 170))
+    run = participant.finish_segment(1, 120, played=150, heard=heard, muted=12.34, delivered_by="recording")
+    segment, *_ = tracked(stored, run)
+    assert segment["heard"] == "0-40 140-150"
+    assert (float(segment["heard_seconds"]), float(segment["muted_seconds"])) == (50, 12.3)
+    assert segment["delivered_by"] == "recording"
+    assert "skip_reason" not in segment
+
+
+def test_a_part_that_was_left_early_has_its_reason(participant: Participant, stored: Items) -> None:
+    run = participant.finish_segment(1, 30, position=30, played=30, skip_reason="no_sound")
+    assert tracked(stored, run)[0]["skip_reason"] == "no_sound"
+    assert flags(Run.load(run.id)) == ["content_not_delivered"]
+
+
+def test_a_part_played_through_needs_no_reason(participant: Participant, stored: Items) -> None:
+    run = participant.finish_segment(1, 150, skip_reason="staff")
+    assert "skip_reason" not in tracked(stored, run)[0]
 
 
 def test_playing_faster_than_the_clock_is_flagged(participant: Participant) -> None:

@@ -22,7 +22,7 @@ from sessions_app.domain.session.record import Run
 from socratic_site.local.dynamodb_local import REGION
 from support.cast import at, brought_to, close, started
 from support.chromium import FLAGS
-from tests.journeys.conftest import TABLET, Site, shoot
+from tests.journeys.conftest import SECONDS, TABLET, Site, shoot
 from tests.journeys.device import DRAFTED
 from tests.journeys.guide import ANSWERS, Guide
 
@@ -74,7 +74,7 @@ def open_with_pack(page: Page, run: Run, step: str) -> None:
 
 def cut_short(guide: Guide) -> None:
     guide.page.get_by_text("Something not working?").click()
-    guide.page.get_by_role("button", name="Go on anyway").click()
+    guide.page.get_by_role("button", name="The player is stuck").click()
 
 
 def test_a_static_session_goes_to_its_end_without_a_network(tablet: Tablet) -> None:
@@ -114,6 +114,9 @@ def test_a_static_session_goes_to_its_end_without_a_network(tablet: Tablet) -> N
     assert [q.answer for q in after.interventions[4].questions] == list(ANSWERS)
     assert after.content is not None
     assert after.content.delivery_preferences.format_chosen == "audio"
+    heard, *skipped = after.content.segment_tracking
+    assert (heard.delivered_by, heard.heard) == ("recording", f"0-{SECONDS[1]}")  # kept with the pages
+    assert [part.skip_reason for part in skipped] == ["stuck"] * 3
     assert "late_sync" in after.session.metadata.data_quality_flags
     assert after.conflicts == []
     page.wait_for_function("async () => (await caches.keys()).every((name) => !name.startsWith('run '))")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
 
 from sessions_app import study
+from sessions_app.domain.models.content_delivery import SKIP_REASONS
 from sessions_app.domain.session.record import Run
 from support.bot import Bot
 from support.cast import (
@@ -76,6 +78,12 @@ def test_the_segment_resumes_where_it_was_left(bot: Bot, playing: Run) -> None:
         {"pauses": "many"},
         {"rewinds": -1},
         {"pauses": 10**9},
+        {"heard": "0-1-2"},
+        {"heard": "0-1 2..3-4"},
+        {"heard": "1.2.3-4"},
+        {"muted": -1},
+        {"delivered_by": "telepathy"},
+        {"skip_reason": "bored"},
     ],
 )
 def test_counts_that_make_no_sense_are_refused(counts: dict[str, Any], bot: Bot, playing: Run) -> None:
@@ -83,6 +91,26 @@ def test_counts_that_make_no_sense_are_refused(counts: dict[str, Any], bot: Bot,
     assert response.status_code == 422
     assert set(response.json()["errors"]) == set(counts)
     assert Run.load(playing.id).content.segment_tracking == []
+
+
+def test_what_was_heard_is_kept_and_comes_back_with_the_page(bot: Bot, playing: Run) -> None:
+    tell(bot, playing, position=9, played=9, heard="0.0-4.5 6.0-9.0", muted="1.5", delivered_by="recording")
+    tracking = Run.load(playing.id).content.segment_tracking[0]
+    assert (tracking.heard, tracking.heard_seconds, tracking.muted_seconds) == ("0-4.5 6-9", 7.5, 1.5)
+    html = bot.open(f"{at(playing)}segment-1/").html
+    assert 'data-muted="1.5" data-heard="0-4.5 6-9"' in html
+
+
+def test_leaving_a_part_early_asks_why(bot: Bot, playing: Run) -> None:
+    page = bot.open(f"{at(playing)}segment-1/")
+    assert all(
+        f'data-skip="{reason}">{words}' in unescape(page.html) for reason, words in SKIP_REASONS.items()
+    )
+    page = bot.send(page, position="12", played="12", skip_reason="too_loud")
+    assert page.path == f"{at(playing)}questions-1/1/"
+    run = Run.load(playing.id)
+    assert run.content.segment_tracking[0].skip_reason == "too_loud"
+    assert "content_not_delivered" in run.session.metadata.data_quality_flags
 
 
 def test_counts_that_make_no_sense_do_not_hold_a_student_up(bot: Bot, playing: Run) -> None:

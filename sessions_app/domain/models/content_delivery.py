@@ -13,6 +13,16 @@ from ..store.items import Count, Flag, Item, ListOf, Map, Number, Percent, Secon
 from .intervention import QuestionMetadata
 
 FORMATS = ("audio", "text", "video")
+DELIVERED_BY = ("recording", "video", "voice", "words")
+"""A file of the package, the browser's own voice, or words in reading pace."""
+SKIP_REASONS = {
+    "no_sound": "There is no sound",
+    "unclear": "I can't understand the voice",
+    "too_loud": "It is too loud here",
+    "stuck": "The player is stuck",
+    "out_of_time": "We are out of time",
+    "staff": "Staff told me to go on",
+}
 
 
 class ContentMetadata(Map):
@@ -44,7 +54,8 @@ class EngagementMetrics(Map):
 class SegmentTracking(Map):
     """One segment. `engagement_score` is defined in the data dictionary.
 
-    Position, play time, pauses, rewinds and speech-synthesis use are additions to the schema.
+    What the player counts, and how the content was delivered, are additions to the schema. `heard` has what
+    was played with sound: "0-37.5 40-150", in seconds of the segment.
     """
 
     segment_id = Number(least=1, most=4, whole=True)
@@ -57,6 +68,11 @@ class SegmentTracking(Map):
     play_time_seconds = Seconds(null=True)
     pause_count = Count(null=True)
     rewind_count = Count(null=True)
+    delivered_by = Text(null=True, choices=DELIVERED_BY)
+    heard = Text(null=True)
+    heard_seconds = Seconds(null=True)
+    muted_seconds = Seconds(null=True)
+    skip_reason = Text(null=True, choices=SKIP_REASONS)
     submission_id = Text(null=True)
     report = Text(null=True)
     held_seconds = Count(null=True)

@@ -33,6 +33,7 @@ FLAGS = (
     "long_pause",
     "short_answer",
     "timing_deviation",
+    "content_not_delivered",
     "intervention_count_mismatch",
     "late_sync",
     "human_regraded",

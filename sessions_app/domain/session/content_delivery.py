@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ class Report:
     """What the player counted so far in a segment: seconds, and how often.
 
     `position` is where it stands, `played` how long it ran at speed 1, rewound seconds not counted twice.
+    `heard` has the parts that were played with sound, from second to second; `muted` is the time without.
     `as_sent` is the report in words, by which another one under the same submission id is known.
     """
 
@@ -35,6 +36,10 @@ class Report:
     played: float
     pauses: int = 0
     rewinds: int = 0
+    muted: float = 0
+    heard: tuple[tuple[float, float], ...] = ()
+    delivered_by: str | None = None
+    skip_reason: str | None = None
     as_sent: str = ""
 
 
@@ -219,13 +224,14 @@ def _store_end(
     played = tracking.play_time_seconds
     elapsed = offline_timing.response_time(held, seconds_between(tracking.start_time, now))
     tracking.completed = played >= COMPLETE_SHARE * segment.duration_seconds
+    tracking.skip_reason = None if tracking.completed else report.skip_reason
     tracking.engagement_score = scoring.engagement(
         played=played,
         duration=segment.duration_seconds,
         elapsed=elapsed,
         speed=_content(run).delivery_preferences.playback_speed,
     )
-    flags = _deviations(segment, played, elapsed) + offline_timing.flags(held)
+    flags = [*_deviations(segment, played, elapsed), *offline_timing.flags(held)]
     before = _open_segment(run, segment_id)
     _keep(run, segment_id, tracking)
     _add_up(run, package, now, held)
@@ -287,14 +293,41 @@ def _updated(
         rewind_count=max(report.rewinds, old.get("rewind_count") or 0),
     )
     tracking.unknown = getattr(stored, "unknown", {})
+    _add_delivery(tracking, report, old)
     return tracking
 
 
-def _deviations(segment: Segment, played: float, elapsed: float) -> list[str]:
-    """A segment that was cut short, or played faster than the clock allows at double speed."""
-    short = played < COMPLETE_SHARE * segment.duration_seconds
-    impossible = played > 2 * elapsed + TIMING_TOLERANCE_SECONDS
-    return ["timing_deviation"] if short or impossible else []
+def _add_delivery(tracking: SegmentTracking, report: Report, old: Mapping[str, Any]) -> None:
+    """How the content reached the student; a report that says nothing of it takes nothing back."""
+    heard = _merged(report.heard, tracking.duration_seconds)
+    seconds = round(sum(last - first for first, last in heard), 1)
+    tracking.delivered_by = report.delivered_by or old.get("delivered_by")
+    if seconds >= (old.get("heard_seconds") or 0) and heard:
+        tracking.heard = " ".join(f"{first:g}-{last:g}" for first, last in heard)
+        tracking.heard_seconds = seconds
+    else:
+        tracking.heard, tracking.heard_seconds = old.get("heard"), old.get("heard_seconds")
+    if report.delivered_by or "muted_seconds" in old:
+        tracking.muted_seconds = max(round(report.muted, 1), old.get("muted_seconds") or 0)
+
+
+def _merged(parts: Iterable[tuple[float, float]], length: float) -> list[tuple[float, float]]:
+    """The parts in order, within the segment, those that overlap or touch as one."""
+    merged: list[tuple[float, float]] = []
+    for first, last in sorted((max(first, 0), min(last, length)) for first, last in parts):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        elif first < last:
+            merged.append((first, last))
+    return merged
+
+
+def _deviations(segment: Segment, played: float, elapsed: float) -> Iterator[str]:
+    """A segment that was left early, or played faster than the clock allows at double speed."""
+    if played < COMPLETE_SHARE * segment.duration_seconds:
+        yield "content_not_delivered"
+    if played > 2 * elapsed + TIMING_TOLERANCE_SECONDS:
+        yield "timing_deviation"
 
 
 def _open_segment(run: Run, segment_id: int) -> Any:

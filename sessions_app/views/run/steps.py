@@ -24,6 +24,7 @@ from ...access.roles import allow
 from ...domain import flow
 from ...domain.consent.agreement import ConsentNotInForce
 from ...domain.models import InvalidField
+from ...domain.models.content_delivery import SKIP_REASONS
 from ...domain.session import assessment, content_delivery, dialogue
 from ...domain.session import messages as session_messages
 from ...domain.session import survey as session_survey
@@ -420,6 +421,8 @@ def segment(request: HttpRequest, run: Run, this: flow.Step, **more: Any) -> Htt
             tracking=content_delivery.tracking_of(run, segment_id),
             counted=report.cleaned_data if data else {},
             question_due=dialogue.is_due(run, segment_id),
+            skip_reasons=SKIP_REASONS.items(),
+            content_version=package.content_version,
             prefs=run.content.delivery_preferences
             if run.content
             else UNCHOSEN | {"language": package.language},
