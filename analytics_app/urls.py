@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from .views import chart_files, dashboards, exports, grading, monitor, records, system
+from .views import chart_files, dashboards, exports, grading, monitor, plan, records, system
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("records/", records.index, name="records"),
@@ -31,5 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("system/dead-letters/", system.index, name="dead_letters"),
     path("system/dead-letters/retry/", system.retry, name="dead_letter_retry"),
     path("system/dead-letters/dismiss/", system.dismiss, name="dead_letter_dismiss"),
+    path("study/plan/", plan.show, name="study_plan"),
+    path("study/plan/sign/", plan.sign, name="study_plan_sign"),
     path("monitor/", monitor.board, name="monitor"),
 ]

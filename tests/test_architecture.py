@@ -100,7 +100,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("flow", "realms", "scoring", "store", "survey_fields"),
         ("allocation", "content", "models"),
         ("audit", "scores", "tutor"),
-        ("consent", "export_jobs", "study_settings"),
+        ("analysis_plan", "consent", "export_jobs", "study_settings"),
         ("session",),
         ("grading", "participants", "stream_worker"),
         ("adoption", "simulation"),

@@ -559,7 +559,7 @@ LEFT_OUT: Final = frozenset(
             "renewal_decision",
         ),
         *("spending", "tutor_health", "question_making", "export_job", "export_recall", "erasure_task"),
-        *("dead_letter", "worker_heartbeat", "study_settings"),
+        *("dead_letter", "worker_heartbeat", "study_settings", "analysis_plan"),
     }
 )
 

@@ -289,6 +289,14 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("A", NONE, "worker started_at duties[].{done_at error}"),
     ),
     "stream_checkpoint": (("A", NONE, "worker shard_id sequence_number finished updated_at"),),
+    "analysis_plan": (
+        ("RIA", NONE, "version sha256 text plan_version reason created_at locked_at unlocked_at"),
+        (
+            "RIA",
+            NONE,
+            "first_real_session {lock unlock}.{researcher researcher_at review review_role review_at}",
+        ),
+    ),
     "study_settings": (("IA", NONE, "values_in_force updated_at"),),
     "audit_entry": (
         ("IA", NONE, "entry_id at by role action student_id session_id subject old new reason reason_sha256"),

@@ -83,6 +83,8 @@ WORDS = {
     "account.delete": "deleted an account",
     "site.change": "changed who belongs to a site",
     "setting.change": "changed a setting",
+    "plan.sign": "signed the analysis plan",
+    "plan.unlock": "signed to unlock the confirmatory results",
     "dead_letter.retry": "retried a dead letter",
     "dead_letter.dismiss": "dismissed a dead letter",
     "audit.acknowledge": "acknowledged a doubt about the audit log",

@@ -486,3 +486,39 @@ def test_check_content_says_when_there_is_no_such_folder(tmp_path: Path) -> None
     with pytest.raises(CommandError, match="1 fault in"):
         call_command("check_content", str(tmp_path / "none"), stdout=out)
     assert "there is no such folder" in out.getvalue()
+
+
+# The analysis plan
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('home = "-1/3" }', 'home = "1/3" }', "must add up to 0"),
+        ('home = "-1/3" }', 'home = "-1/0" }', "should match pattern"),
+        ('name = "type"', 'name = "place_by_type"', "same name"),
+        ("planned_n = 240", "planned_n = 200", "at the planned n"),
+        ("at_n = 120", "at_n = 240", "in order of their n"),
+        ('grader = "model"', 'grader = "nobody"', "Input should be"),
+        ("imputations = 20", "imputations = 20\nstars = 3", "is not a known field"),
+    ],
+)
+def test_a_plan_that_does_not_fit_together_is_named(copy: Path, old: str, new: str, message: str) -> None:
+    change(copy / "plan.toml", old, new)
+    with pytest.raises(ContentFaults) as caught:
+        load(copy)
+    (fault,) = caught.value.faults
+    assert fault.file == "plan.toml"
+    assert message in fault.message
+
+
+def test_a_package_needs_a_plan(copy: Path) -> None:
+    (copy / "plan.toml").unlink()
+    assert faults_of(copy) == [("plan.toml", "file")]
+
+
+def test_the_hash_of_a_plan_is_of_its_text(package: Package, copy: Path) -> None:
+    change(copy / "plan.toml", "attrition = 0.10", "attrition = 0.1")
+    other = load(copy)
+    assert other.plan.sample == package.plan.sample
+    assert other.plan.sha256 != package.plan.sha256

@@ -104,6 +104,8 @@ DOORS: dict[str, set[str]] = {
     "grading": {R, A},
     "grading_agreement": {R, A},
     "grading_answer": {R, A},
+    "study_plan": {R, I, A},
+    "study_plan_sign": {R, I, A},
     "exports": {R, A},
     "export_download": {R, A},
     # staff

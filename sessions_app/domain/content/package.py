@@ -15,6 +15,7 @@ from sessions_app.domain.content import captions
 from sessions_app.domain.content.reader import Fault, Reader
 from sessions_app.domain.content.schema import (
     TOTAL_POINTS,
+    AnalysisPlan,
     AssessmentItem,
     ConsentForm,
     Contact,
@@ -35,6 +36,7 @@ from sessions_app.domain.store.keys import LOCATIONS
 from sessions_app.domain.survey_fields import SURVEY_FIELDS
 
 __all__ = [
+    "AnalysisPlan",
     "AssessmentItem",
     "ConsentForm",
     "ContentFaults",
@@ -86,7 +88,8 @@ def load(folder: Path, *, with_media: bool = True) -> Package:
     items = _assessment(reader, manifest)
     survey, locations, forms = _survey(reader), _locations(reader), _forms(reader)
     contacts = _contacts(reader)
-    if manifest is None or reader.faults:
+    plan = _plan(reader)
+    if manifest is None or plan is None or reader.faults:
         raise ContentFaults(reader.faults)
     return Package(
         **dict(manifest),
@@ -96,6 +99,7 @@ def load(folder: Path, *, with_media: bool = True) -> Package:
         locations=locations,
         contacts=contacts,
         forms=forms,
+        plan=plan,
         folder=folder,
     )
 
@@ -301,6 +305,12 @@ def _location_rules(place: Location) -> Iterator[tuple[str, str]]:
             yield name, "is missing: GPS needs a center and a radius"
         if place.method != "GPS" and given:
             yield name, f"has no meaning with the method {place.method}"
+
+
+def _plan(reader: Reader) -> AnalysisPlan | None:
+    file = "plan.toml"
+    raw = reader.toml(file)
+    return None if raw is None else reader.build(AnalysisPlan, {**raw, "text": reader.text(file)}, file=file)
 
 
 def _contacts(reader: Reader) -> tuple[Contact, ...]:

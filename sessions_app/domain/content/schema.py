@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import date
+from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 LocationType = Literal["on-site", "learning-space", "classroom", "home"]
 FormKind = Literal["parental_permission", "assent", "adult_consent", "child_assent"]
@@ -42,6 +44,8 @@ FileName = Annotated[Text, AfterValidator(_file_name)]
 Cue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, to_lower=True)]
 Cues = Annotated[tuple[Cue, ...], Field(min_length=1)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Weight = Annotated[str, StringConstraints(pattern=r"^-?\d{1,3}(/[1-9]\d{0,2})?$")]
+Cluster = Literal["school", "facilitator"]
 
 
 def sentences_in(paragraph: str) -> list[str]:
@@ -215,6 +219,91 @@ class Manifest(_Model):
     review: Review
 
 
+# --- the analysis plan: what is confirmatory, decided before the first session
+
+
+class PlannedContrast(_Model):
+    """Weights, as fractions, of the differences dynamic - static at the locations; 0 where none is named."""
+
+    name: Slug
+    label: Text
+    weights: dict[LocationType, Weight] = Field(min_length=1)
+
+    @property
+    def by_location(self) -> dict[str, Fraction]:
+        return {str(location): Fraction(weight) for location, weight in self.weights.items()}
+
+
+class PlannedOutcome(_Model):
+    """`grader` is whose points count: the model's, or the consensus of human raters."""
+
+    measure: Literal["final_score"]
+    grader: Literal["model", "consensus"]
+
+
+class SampleSize(_Model):
+    """`effect` is the primary contrast in standard deviations of the final score within conditions."""
+
+    planned_n: int = Field(ge=48, le=1_000_000)
+    effect: float = Field(gt=0, le=3)
+    correlation: float = Field(ge=0, lt=1)
+    attrition: float = Field(ge=0, lt=1)
+    alpha: float = Field(gt=0, le=0.2)
+
+
+class Look(_Model):
+    at_n: int = Field(gt=0)
+    purpose: Literal["monitoring", "final"]
+
+
+class Sensitivity(_Model):
+    content_percent: float = Field(ge=0, le=100)
+    imputations: int = Field(ge=2, le=200)
+    randomizations: int = Field(ge=99, le=100_000)
+    seed: int = Field(ge=0)
+
+
+class AnalysisPlan(_Model):
+    """`text` is the file as it stands: the hash of a locked plan is of this text."""
+
+    text: str
+    plan_version: Text
+    dated: date
+    title: Text
+    hypothesis: Text
+    stopping_rule: Text
+    limits: tuple[Text, ...] = Field(min_length=1)
+    population: Literal["first_allocation"]
+    covariates: tuple[Literal["baseline_score"], ...] = Field(min_length=1, max_length=1)
+    exclusions: tuple[Literal["location_override", "condition_override"], ...] = ()
+    clusters: tuple[Cluster, ...] = Field(min_length=1)
+    outcome: PlannedOutcome
+    primary: PlannedContrast
+    secondary: tuple[PlannedContrast, ...] = ()
+    exploratory: tuple[PlannedContrast, ...] = ()
+    sample: SampleSize
+    looks: tuple[Look, ...] = Field(min_length=1)
+    sensitivity: Sensitivity
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> AnalysisPlan:
+        if sum(self.primary.by_location.values()) != 0:
+            raise ValueError("the weights of the primary contrast must add up to 0")
+        names = [each.name for each in (self.primary, *self.secondary, *self.exploratory)]
+        if len(set(names)) < len(names):
+            raise ValueError("two contrasts have the same name")
+        sizes = [look.at_n for look in self.looks]
+        if sizes != sorted(set(sizes)) or [look.purpose for look in self.looks].count("final") != 1:
+            raise ValueError("the looks must be in order of their n, one of them final")
+        if self.looks[-1].purpose != "final" or sizes[-1] != self.sample.planned_n:
+            raise ValueError("the last look must be the final one, at the planned n")
+        return self
+
+
 class Package(Manifest):
     """A whole, valid package. The look-ups raise KeyError for what it does not hold."""
 
@@ -224,6 +313,7 @@ class Package(Manifest):
     locations: tuple[Location, ...]
     contacts: tuple[Contact, ...]
     forms: tuple[ConsentForm, ...]
+    plan: AnalysisPlan
     folder: Path
 
     def segment(self, segment_id: int) -> Segment:

@@ -15,6 +15,7 @@ from .grading_task import GradingTask
 from .human_scoring import HumanScoring, Review, ReviewedAnswer
 from .intervention import Intervention, Question
 from .message import Call, OpenCall
+from .plan import PlanVersion
 from .question_lease import QuestionMaking
 from .session import Session
 from .spending import Spending, TutorHealth
@@ -60,6 +61,7 @@ __all__ = [
     "LocationVerification",
     "OpenCall",
     "ParticipantLink",
+    "PlanVersion",
     "PostSurvey",
     "PreparedQuestion",
     "Question",

@@ -78,6 +78,8 @@ ACTIONS = (
     "account.delete",
     "site.change",
     "setting.change",
+    "plan.sign",
+    "plan.unlock",
     "dead_letter.retry",
     "dead_letter.dismiss",
     "audit.acknowledge",

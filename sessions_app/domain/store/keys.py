@@ -49,6 +49,7 @@ STUDENTS_BY_TIME: Final = "STUDENTS"
 GRADING_QUEUE: Final = "QUEUE#grading"
 ERASURES: Final = "QUEUE#erasures"
 DEAD_LETTERS: Final = "QUEUE#dead-letters"
+PLAN: Final = "PLAN"
 STATISTICS_BY_MONTH: Final = "STATS#MONTHS"
 STATISTICS_BY_DAY: Final = "STATS#DAYS"
 AGGREGATE_PREFIX: Final = "AGGREGATE#"
@@ -382,6 +383,11 @@ def shard(shard_id: str) -> str:
 def heartbeat(name: str) -> str:
     """A running worker among all: by its machine and process."""
     return f"PROCESS#{_part('worker name', name)}"
+
+
+def plan_version(number: int) -> str:
+    """A version of the analysis plan; versions sort by number."""
+    return f"VERSION#{number:04d}"
 
 
 def dead_letter(duty: str, pk: str, sk: str) -> str:
