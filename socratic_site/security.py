@@ -1,5 +1,6 @@
 """What browsers are told, what is never taken from them, and what logs are not told."""
 
+import io
 import logging
 import traceback
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from csp.constants import SELF
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
+from django.core.files.uploadedfile import InMemoryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -67,7 +69,7 @@ class UploadRefused(SuspiciousOperation):
 
 
 class NoUploads(FileUploadHandler):
-    """The one upload handler there is. It refuses at a file's first byte; nothing is written anywhere."""
+    """The handler of every route but FILE_ROUTES. It refuses at a file's first byte."""
 
     def new_file(self, *arguments: Any, **options: Any) -> None:
         raise UploadRefused("this site takes no files")
@@ -77,6 +79,27 @@ class NoUploads(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> None:
         return None
+
+
+FILE_ROUTES = frozenset({"roster_new"})
+MAX_FILE = 256 * 1024  # bytes
+
+
+class SmallFile(FileUploadHandler):
+    """Keeps the beginning of one file in memory; nothing is written to disk."""
+
+    def new_file(self, *arguments: Any, **options: Any) -> None:
+        super().new_file(*arguments, **options)
+        self.beginning = io.BytesIO()
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self.beginning.write(raw_data[: max(0, MAX_FILE - start)])
+
+    def file_complete(self, file_size: int) -> InMemoryUploadedFile:
+        self.beginning.seek(0)
+        return InMemoryUploadedFile(
+            self.beginning, self.field_name, self.file_name or "", self.content_type, file_size, self.charset
+        )
 
 
 class RefuseUploadsMiddleware:
@@ -90,6 +113,8 @@ class RefuseUploadsMiddleware:
 
     def process_view(self, request: HttpRequest, *view: Any) -> None:
         if request.method == "POST" and request.content_type == "multipart/form-data":
+            if request.resolver_match and request.resolver_match.url_name in FILE_ROUTES:
+                request.upload_handlers = [SmallFile(request)]
             _ = request.POST
 
 

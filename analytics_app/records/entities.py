@@ -95,6 +95,41 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         actions=[STUDENT_PAGE],
     ),
     Entity(
+        title="Class lists",
+        group=PEOPLE,
+        model=models.Roster,
+        columns=[
+            Column("name", "Class", link=True),
+            Column("size", "Students"),
+            Column("refusals", "Refusals"),
+            Column("created_at", "Imported"),
+        ],
+        sources=[
+            Source("newest", "By import", index=5, partition=lambda **_: keys.ROSTERS, reverse=True),
+        ],
+    ),
+    Entity(
+        title="Class list entries",
+        group=PEOPLE,
+        model=models.RosterEntry,
+        columns=[
+            Column("student_code", "Code", link=True),
+            Column("age"),
+            Column("grade_level"),
+            Column("enrolled_at", "Enrolled"),
+        ],
+        sources=[
+            Source(
+                "code",
+                "By code",
+                CODE,
+                partition=lambda **_: keys.ROSTER_DIRECTORY,
+                span=lambda code, **_: Span(prefix=code),
+                orders=("A to Z", "Z to A"),
+            ),
+        ],
+    ),
+    Entity(
         title="Consent events",
         group=PEOPLE,
         model=models.ConsentEvent,

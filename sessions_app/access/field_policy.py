@@ -61,6 +61,18 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("A", NONE, "GSI1PK"),  # the digest of the school's name
     ),
     "school": (("FIA", NONE, "name"),),
+    "roster": (
+        ("FIA", NONE, "roster_id name school size refusals created_at created_by"),
+        ("A", NONE, "site rows_sha256 GSI1PK"),
+    ),
+    "roster_entry": (
+        (
+            "FA",
+            NONE,
+            "student_code roster_id student_id number age grade_level richmond_resident enrolled_at",
+        ),
+        ("FA", NONE, "learning_profile.{depth_preference learning_style prior_knowledge_topics}"),
+    ),
     "consent_event": (
         ("FRIA", NONE, "student_id event_id kind action form_id form_version form_sha256 relation method"),
         ("FRIA", NONE, "affirmed data_sharing data_kept attested_by at outcome reason"),

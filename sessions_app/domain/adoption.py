@@ -16,7 +16,8 @@ from pynamodb.expressions.update import Action
 from .audit import log as audit_log
 from .audit.log import SYSTEM
 from .models import DirectoryEntry, Item, School, Student, Tombstone, readable
-from .participants.enrolment import CODE_TRIES, new_code
+from .participants.codes import new_code
+from .participants.enrolment import CODE_TRIES
 from .store import keys
 from .store.transactions import Refused, Transaction
 

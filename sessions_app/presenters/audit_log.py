@@ -38,6 +38,7 @@ WORDS = {
     "student.enrol": "enrolled a student",
     "student.adopt": "adopted a student enrolled by another program",
     "student.erase": "erased a student's data",
+    "roster.import": "imported a class list",
     "consent.list": "viewed the list of consents",
     "consent.view": "looked at a consent record",
     "consent.review": "reviewed a consent",

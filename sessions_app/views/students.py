@@ -197,9 +197,14 @@ def new(request: HttpRequest) -> HttpResponse:
 
 def _check_school(request: HttpRequest, form: forms.Form) -> None:
     """A school that is in the study already lets in only who belongs to it."""
-    limit, name = sites.limit_of(request), form.cleaned_data["school"]
-    if limit is not None and not limit.lets_see_school(name) and _known(name) is not None:
+    if is_foreign(request, form.cleaned_data["school"]):
         form.add_error("school", FOREIGN_SCHOOL)
+
+
+def is_foreign(request: HttpRequest, school: str) -> bool:
+    """Whether the school is in the study, and not among the reader's."""
+    limit = sites.limit_of(request)
+    return limit is not None and not limit.lets_see_school(school) and _known(school) is not None
 
 
 def _form(name: str, sent: QueryDict | None) -> forms.Form:
@@ -261,11 +266,10 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
     told = [form for form in agreements if isinstance(form, AgreementForm)]
     facts = about.cleaned_data
     try:
-        _join_new(request, about.cleaned_data["school"])
+        join_new(request, about.cleaned_data["school"])
         student = enrol(
             student_id=str(identity.cleaned_data["student_id"]),
-            demographics={name: facts[name] for name in DEMOGRAPHICS}
-            | {"school": _spelling(facts["school"])},
+            demographics={name: facts[name] for name in DEMOGRAPHICS} | {"school": spelling(facts["school"])},
             realm="practice" if facts["practice"] else "real",
             learning_profile=dict(learning.cleaned_data),
             agreements=[form.agreement() for form in told],
@@ -290,7 +294,7 @@ def _enrol(request: HttpRequest, passed: list[forms.Form]) -> HttpResponse:
     return redirect(f"{reverse('student_new')}?enrolled={student.student_id}")
 
 
-def _spelling(school: str) -> str:
+def spelling(school: str) -> str:
     """A known school keeps the spelling it is known by."""
     known = _known(school)
     return str(known.name) if known else school
@@ -303,7 +307,7 @@ def _known(school: str) -> School | None:
         return None
 
 
-def _join_new(request: HttpRequest, school: str) -> None:
+def join_new(request: HttpRequest, school: str) -> None:
     """Who brings in the first student of a school belongs to it, and before, so that none is out of reach."""
     limit = sites.limit_of(request)
     if limit is not None and not limit.lets_see_school(school):

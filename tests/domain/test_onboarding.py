@@ -13,7 +13,7 @@ from sessions_app.domain.consent.agreement import (
     forms_needed,
 )
 from sessions_app.domain.models import DirectoryEntry, InvalidField, School, Student
-from sessions_app.domain.participants import enrolment
+from sessions_app.domain.participants import codes
 from sessions_app.domain.store import keys
 from sessions_app.domain.store.transactions import Refused
 
@@ -52,9 +52,9 @@ def test_who_signs_what(age: int, forms: tuple[str, ...]) -> None:
 
 
 def test_a_code_can_be_read_aloud() -> None:
-    first, second, number = enrolment.new_code(random.Random(1)).split("-")
-    assert first in enrolment.FIRST_WORDS
-    assert second in enrolment.SECOND_WORDS
+    first, second, number = codes.new_code(random.Random(1)).split("-")
+    assert first in codes.FIRST_WORDS
+    assert second in codes.SECOND_WORDS
     assert 1 <= int(number) <= 99
 
 

@@ -17,6 +17,7 @@ from .intervention import Intervention, Question
 from .message import Call, OpenCall
 from .plan import PlanVersion
 from .question_lease import QuestionMaking
+from .roster import Roster, RosterEntry
 from .session import Session
 from .spending import Spending, TutorHealth
 from .statistics import ConditionMonth, ConditionStatistics, Contribution, CountedStudent, DayCounts
@@ -69,6 +70,8 @@ __all__ = [
     "RenewalDecision",
     "Review",
     "ReviewedAnswer",
+    "Roster",
+    "RosterEntry",
     "School",
     "Sealer",
     "SegmentTracking",

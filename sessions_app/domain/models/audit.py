@@ -33,6 +33,7 @@ ACTIONS = (
     "student.enrol",
     "student.adopt",
     "student.erase",
+    "roster.import",
     "consent.list",
     "consent.view",
     "consent.review",

@@ -44,9 +44,9 @@ class Demographics(Map):
 
 
 class LearningProfile(Map):
-    depth_preference = Text(choices=DEPTHS)
-    learning_style = Text(choices=STYLES)
-    prior_knowledge_topics = TextList()
+    depth_preference = Text(choices=DEPTHS, null=True)
+    learning_style = Text(choices=STYLES, null=True)
+    prior_knowledge_topics = TextList(null=True)
 
 
 class FormRecord(Map):

@@ -17,31 +17,25 @@ from ..consent.agreement import (
     forms_needed,
 )
 from ..content.package import ConsentForm
-from ..models import ConsentEvent, DirectoryEntry, FormRecord, InvalidField, School, Student, Tombstone
+from ..models import (
+    ConsentEvent,
+    DirectoryEntry,
+    FormRecord,
+    InvalidField,
+    RosterEntry,
+    School,
+    Student,
+    Tombstone,
+)
 from ..store import keys
 from ..store.transactions import Refused, Transaction
+from .codes import new_code
 
 CODE_TRIES = 20
-
-FIRST_WORDS = (
-    "amber", "blue", "brave", "bright", "calm", "clear", "copper", "early", "gentle", "golden", "green",
-    "happy", "iron", "kind", "lively", "lucky", "maple", "merry", "misty", "quick", "quiet", "red", "river",
-    "silver", "spring", "steady", "stone", "sunny", "swift", "warm", "wide", "winter",
-)  # fmt: skip
-SECOND_WORDS = (
-    "apple", "arch", "bell", "bird", "boat", "bridge", "brook", "cedar", "cloud", "crane", "elm", "field",
-    "finch", "forge", "fox", "garden", "harbor", "hawk", "hill", "island", "lake", "lamp", "meadow", "mill",
-    "oak", "otter", "path", "pine", "robin", "rock", "sail", "wheel",
-)  # fmt: skip
 
 
 class Erased(Exception):
     """An old form was sent again for a student whose data were erased; nothing was stored."""
-
-
-def new_code(source: random.Random) -> str:
-    """A code that can be read aloud, such as `river-oak-7`."""
-    return f"{source.choice(FIRST_WORDS)}-{source.choice(SECOND_WORDS)}-{source.randint(1, 99)}"
 
 
 def enrol(
@@ -57,10 +51,12 @@ def enrol(
     by: Actor,
     now: datetime,
     realm: str = "real",
+    entry: RosterEntry | None = None,
 ) -> Student:
     """Store profile, directory entry, school and one consent event for each form, in one transaction.
 
-    Enrolled again with the same `student_id` it gives back the student who exists.
+    Enrolled again with the same `student_id` it gives back the student who exists. From a class list
+    (`entry`) the student keeps the list's code; Refused names `roster` where the entry is gone.
     Raises AgeOutsideStudy, FormChanged, Erased, InvalidField, ConsentNotInForce when a form is missing or
     refused.
     """
@@ -97,14 +93,16 @@ def enrol(
     student.serialize()  # faults are named before the directory and the school are made from it
     form_texts.keep((form for form in forms if form.kind in forms_needed(age)), now=now)
     for _ in range(CODE_TRIES):
-        student.student_code = new_code(source)
+        student.student_code = str(entry.student_code) if entry else new_code(source)
         try:
-            _enrolling(student, events, by).commit()
+            _enrolling(student, events, by, entry).commit()
         except Refused as refused:
             if "erased" in refused.names:
                 raise Erased("This student's data were erased at the family's wish.") from None
             if "profile" in refused.names:
                 return Student.by_id(student_id)
+            if entry:
+                raise
             continue  # the code is taken: draw another
         return student
     raise Refused(frozenset({"directory"}))
@@ -128,7 +126,9 @@ def _consent_data(events: list[ConsentEvent], data_sharing: bool, now: datetime)
     }
 
 
-def _enrolling(student: Student, events: list[ConsentEvent], by: Actor) -> Transaction:
+def _enrolling(
+    student: Student, events: list[ConsentEvent], by: Actor, entry: RosterEntry | None
+) -> Transaction:
     transaction = Transaction()
     audit_log.note(
         transaction,
@@ -142,6 +142,12 @@ def _enrolling(student: Student, events: list[ConsentEvent], by: Actor) -> Trans
     transaction.check("erased", Tombstone, keys.TOMBSTONES, student.student_id, Tombstone.PK.does_not_exist())
     transaction.create("profile", student)
     transaction.create("directory", DirectoryEntry.of(student))
+    if entry:
+        enrolled = [RosterEntry.enrolled_at.set(student.metadata.created_at)]
+        transaction.update("roster", entry, enrolled, RosterEntry.enrolled_at.does_not_exist())
+    else:
+        code = str(student.student_code)
+        transaction.check("code", RosterEntry, keys.ROSTER_DIRECTORY, code, RosterEntry.PK.does_not_exist())
     for event in events:
         transaction.create(event.kind, event)
     school = School.named(student.demographics.school)

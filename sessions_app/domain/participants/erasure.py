@@ -237,6 +237,7 @@ def _known_keys(task: ErasureTask) -> Iterator[Key]:
     """Where an item about the student lies if there is one."""
     if task.student_code:
         yield keys.STUDENT_DIRECTORY, str(task.student_code)
+        yield keys.ROSTER_DIRECTORY, str(task.student_code)
     yield keys.spending("student", task.student_id), keys.TOTAL
     for session_id in task.sessions or ():
         yield keys.spending("session", session_id), keys.TOTAL

@@ -46,6 +46,8 @@ SCHOOL_PREFIX: Final = "SCHOOL#"
 STUDENT_DIRECTORY: Final = "DIRECTORY#students"
 SCHOOL_DIRECTORY: Final = "DIRECTORY#schools"
 STUDENTS_BY_TIME: Final = "STUDENTS"
+ROSTER_DIRECTORY: Final = "DIRECTORY#rosters"
+ROSTERS: Final = "ROSTERS"
 GRADING_QUEUE: Final = "QUEUE#grading"
 ERASURES: Final = "QUEUE#erasures"
 DEAD_LETTERS: Final = "QUEUE#dead-letters"
@@ -289,6 +291,26 @@ def school_id(name: str) -> str:
 def school(school: str) -> str:
     """The GSI1 partition of a school's students."""
     return f"{SCHOOL_PREFIX}{_part('school', school)}"
+
+
+def roster(roster_id: str) -> str:
+    return f"ROSTER#{_part('roster', roster_id)}"
+
+
+def roster_place(number: int) -> str:
+    """The sort key of an entry within its list."""
+    return f"{number:03}"
+
+
+def rosters_of(school: str) -> str:
+    """The GSI1 partition of a school's class lists."""
+    return f"ROSTERS#{_part('school', school)}"
+
+
+def roster_id(school: str, name: str) -> str:
+    """A class of a school has one list, however its name is spaced and capitalized."""
+    plain = "".join(name.casefold().split())
+    return hashlib.sha256(f"roster:{school_id(school)}:{plain}".encode()).hexdigest()[:32]
 
 
 def consent_state(state: str) -> str:

@@ -56,9 +56,11 @@ class Transaction:
     def upsert(self, name: str, item: Item, actions: Sequence[Action], condition: Any = None) -> None:
         self.updates.append((name, {"model": item, "actions": list(actions), "condition": condition}))
 
-    def delete(self, name: str, item: Item) -> None:
+    def delete(self, name: str, item: Item, condition: Any = None) -> None:
         """Delete an item that must exist."""
-        self.deletes.append((name, {"model": item, "condition": Item.PK.exists()}))
+        exists = Item.PK.exists()
+        both = exists if condition is None else exists & condition
+        self.deletes.append((name, {"model": item, "condition": both}))
 
     def commit(self) -> None:
         """Raises Refused, Busy, InvalidField, or PynamoDB's error when the table cannot be reached."""
