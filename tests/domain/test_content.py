@@ -71,6 +71,16 @@ def test_four_segments_of_150_seconds_make_600(package: Package) -> None:
     assert package.duration_seconds == 600
 
 
+def test_the_debrief_is_in_plain_words_and_may_be_missing(package: Package, copy: Path) -> None:
+    kinds = [block.kind for block in package.debrief]
+    assert kinds[0] == "heading"
+    assert set(kinds) == {"heading", "paragraph"}
+    words = " ".join(line for block in package.debrief if block.kind == "paragraph" for line in block.lines)
+    assert grade(words) < 8
+    (copy / "debrief.md").unlink()
+    assert load(copy).debrief == ()
+
+
 def test_every_sentence_has_its_second_in_the_recording(package: Package) -> None:
     for segment in package.segments:
         assert segment.audio == f"segment-{segment.segment_id}.mp3"

@@ -130,6 +130,8 @@ def test_a_whole_session_is_done_on_it_within_the_budget(
     pages = list(walk(bot, bot.open(at(run))))
     assert pages[-1].path == f"{at(run)}done/"
     assert "Please give the tablet back." in pages[-1].text
+    assert study.package().debrief[0].lines[0] in pages[-1].text
+    assert 'href="tel:988"' in pages[-1].html
     assert all(trip.operations.count("Query") == 1 for trip in bot.trips)
     assert tablet.get("/")["Location"] == at(run), "the end of the session opens the tablet"
 

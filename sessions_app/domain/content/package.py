@@ -87,8 +87,7 @@ def load(folder: Path, *, with_media: bool = True) -> Package:
     segments = _segments(reader, manifest, with_media)
     items = _assessment(reader, manifest)
     survey, locations, forms = _survey(reader), _locations(reader), _forms(reader)
-    contacts = _contacts(reader)
-    plan = _plan(reader)
+    contacts, debrief, plan = _contacts(reader), _debrief(reader), _plan(reader)
     if manifest is None or plan is None or reader.faults:
         raise ContentFaults(reader.faults)
     return Package(
@@ -100,6 +99,7 @@ def load(folder: Path, *, with_media: bool = True) -> Package:
         contacts=contacts,
         forms=forms,
         plan=plan,
+        debrief=debrief,
         folder=folder,
     )
 
@@ -320,6 +320,14 @@ def _contacts(reader: Reader) -> tuple[Contact, ...]:
         for number, entry in enumerate(reader.entries(file, "contact"), start=1)
     ]
     return tuple(contact for contact in built if contact is not None)
+
+
+def _debrief(reader: Reader) -> tuple[FormBlock, ...]:
+    """What a student reads after the last step; the contacts follow it. A package may do without."""
+    if not (reader.folder / "debrief.md").exists():
+        return ()
+    text = reader.text("debrief.md")
+    return blocks_of(text.strip()) if text else ()
 
 
 def _forms(reader: Reader) -> tuple[ConsentForm, ...]:

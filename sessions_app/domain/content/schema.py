@@ -314,6 +314,7 @@ class Package(Manifest):
     contacts: tuple[Contact, ...]
     forms: tuple[ConsentForm, ...]
     plan: AnalysisPlan
+    debrief: tuple[FormBlock, ...]
     folder: Path
 
     def segment(self, segment_id: int) -> Segment:

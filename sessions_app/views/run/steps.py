@@ -177,6 +177,8 @@ def done(request: HttpRequest, session_id: str) -> HttpResponse:
 
 
 def show_done(request: HttpRequest, run: Run, **context: Any) -> HttpResponse:
+    package = study.package()
+    context = {"debrief": package.debrief, "contacts": package.contacts, **context}
     page = render(request, "run/done.html", {"run": run, **frame(run, None), **context})
     page.headers["Run-Step"] = "done"
     return page
