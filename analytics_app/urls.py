@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from .views import chart_files, dashboards, exports, grading, monitor, plan, records, system
+from .views import chart_files, dashboards, exports, grading, monitor, plan, records, results, system
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("records/", records.index, name="records"),
@@ -33,5 +33,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("system/dead-letters/dismiss/", system.dismiss, name="dead_letter_dismiss"),
     path("study/plan/", plan.show, name="study_plan"),
     path("study/plan/sign/", plan.sign, name="study_plan_sign"),
+    path("results/confirmatory/", results.confirmatory, name="confirmatory"),
     path("monitor/", monitor.board, name="monitor"),
 ]

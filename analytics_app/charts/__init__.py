@@ -30,6 +30,7 @@ for _module in (
     "participants",
     "time",
     "dialogue",
+    "results",
 ):  # importing them registers their charts, in this order
     import_module(f"{__name__}.{_module}")
 

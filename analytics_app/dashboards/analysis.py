@@ -179,7 +179,7 @@ def _row(session: Session, counted: Contribution) -> Iterator[tuple[str, Any]]:
         yield f"{moment}_score", session_scores.score(counted, moment)
 
 
-class _Kept(Generic[_V]):
+class Kept(Generic[_V]):
     """The results used last. Threads may share it."""
 
     def __init__(self, most: int) -> None:
@@ -204,8 +204,8 @@ class _Kept(Generic[_V]):
             self._found.clear()
 
 
-_results: _Kept[Outcome] = _Kept(MAX_CACHED)
-_frames: _Kept[Read] = _Kept(2)
+_results: Kept[Outcome] = Kept(MAX_CACHED)
+_frames: Kept[Read] = Kept(2)
 
 
 def forget() -> None:

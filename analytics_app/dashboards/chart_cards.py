@@ -33,6 +33,8 @@ SIZES: Final = {
     "question_quality": (651, 201),
     "ai_latency": (713, 308),
     "ai_cost": (708, 298),
+    "primary_forest": (700, 420),
+    "power_curve": (700, 300),
 }
 """Pixels at the wide size, to within a few: room for the picture until it is there."""
 

@@ -21,7 +21,7 @@ from sessions_app.domain.store import keys
 from ..dashboards import session_scores
 from ..dashboards.filters import ChosenForm
 from ..statistics import queries
-from . import dashboards
+from . import dashboards, plan, results
 
 if TYPE_CHECKING:
     from ..charts.sources import Rows
@@ -119,6 +119,8 @@ def _sources(roles: frozenset[str]) -> dict[str, Callable[[str, ChosenForm], Row
         **dict.fromkeys(sources.FROM_CONDITION, _from_condition),
         "before_after": partial(_before_after, roles=roles),
         "student_sessions": partial(_student_sessions, roles=roles),
+        "primary_forest": _primary_forest,
+        "power_curve": lambda name, form: plan.power_rows(),
     }
 
 
@@ -160,6 +162,13 @@ def _before_after(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows
         return analysis.of(form.chosen(), **dashboards.who_is_analysed(form)).before_after()
     except analysis.TooMany as error:
         raise Refused(f"from: {error}") from None
+
+
+def _primary_forest(name: str, form: ChosenForm) -> Rows:
+    rows = results.forest_rows(str(form.sent.get("realm") or "real"))
+    if rows is None:
+        raise Refused("realm: the results of this realm are not unlocked.")
+    return rows
 
 
 def _student_sessions(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows:

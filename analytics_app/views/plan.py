@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,9 +13,14 @@ from django.views.decorators.http import require_POST, require_safe
 from sessions_app import study
 from sessions_app.access.roles import actor, allow
 from sessions_app.domain import analysis_plan
-from sessions_app.domain.models import InvalidField
+from sessions_app.domain.models import InvalidField, Session, readable
+from sessions_app.domain.store import keys
 from sessions_app.domain.store.transactions import Busy
 from sessions_app.pages import render
+
+if TYPE_CHECKING:
+    from ..charts.sources import Rows
+    from ..dashboards.chart_cards import Figure
 
 READERS = ("researcher", "irb", "admin")
 SLOTS: tuple[analysis_plan.Slot, ...] = ("researcher", "review")
@@ -34,7 +39,48 @@ def show(request: HttpRequest) -> HttpResponse:
         "to_unlock": [slot for slot in mine if slot in standing.open_slots("unlock")],
         "first_session": None if standing.is_locked else analysis_plan.first_real_session(),
     }
+    context["power"] = power_rows()
+    context["figure"] = _power_figure(context["power"])
     return render(request, "results/plan.html", context)
+
+
+def _power_figure(rows: Rows) -> Figure:
+    from ..dashboards import chart_cards
+
+    return chart_cards.figure("power_curve", rows, "")
+
+
+def power_rows() -> Rows:
+    """The planner's curve, with the present n and the planned one on it."""
+    from ..inference import confirmatory, power
+
+    plan, present = study.package().plan, _present_n()
+    sample = plan.sample
+    points = {present: "present", sample.planned_n: "planned"}
+    rows: Rows = []
+    for n in sorted({*range(60, 2 * sample.planned_n + 1, 60), *points}):
+        found = power.power(
+            tuple(confirmatory.weights(plan.primary.by_location)),
+            n=n,
+            effect=sample.effect,
+            correlation=sample.correlation,
+            attrition=sample.attrition,
+            alpha=sample.alpha,
+            seed=plan.sensitivity.seed,
+        )
+        if found is not None:
+            rows.append({"n": n, "power": round(found.value, 3), "point": points.get(n, "")})
+    return rows
+
+
+def _present_n() -> int:
+    """Real students that were allocated so far."""
+    sessions = (
+        session
+        for condition in keys.CONDITIONS
+        for session in readable(Session.of_condition(condition), Session)
+    )
+    return len({one.student_id for one in sessions if one.realm == "real" and not one.is_void})
 
 
 @allow(*READERS)

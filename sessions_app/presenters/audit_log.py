@@ -85,6 +85,7 @@ WORDS = {
     "site.change": "changed who belongs to a site",
     "setting.change": "changed a setting",
     "plan.sign": "signed the analysis plan",
+    "results.look": "viewed the confirmatory page before its results were unlocked",
     "plan.unlock": "signed to unlock the confirmatory results",
     "dead_letter.retry": "retried a dead letter",
     "dead_letter.dismiss": "dismissed a dead letter",

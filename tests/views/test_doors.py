@@ -109,6 +109,7 @@ DOORS: dict[str, set[str]] = {
     "grading": {R, A},
     "grading_agreement": {R, A},
     "grading_answer": {R, A},
+    "confirmatory": {R, A},
     "study_plan": {R, I, A},
     "study_plan_sign": {R, I, A},
     "exports": {R, A},

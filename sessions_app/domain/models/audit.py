@@ -81,6 +81,7 @@ ACTIONS = (
     "setting.change",
     "plan.sign",
     "plan.unlock",
+    "results.look",
     "dead_letter.retry",
     "dead_letter.dismiss",
     "audit.acknowledge",

@@ -25,6 +25,20 @@ def rows(size: str = "study") -> dict[str, Rows]:
         **_scores(1 if one else each * 24, chance),
         **_time(1 if one else 800 if size == "huge" else 30, each),
         **_dialogue(one, each, chance),
+        "primary_forest": [
+            {
+                "analysis": name,
+                "n": each * 24,
+                "value": 4.0 - place,
+                "low": -2.0 - place,
+                "high": 10.0 - place,
+            }
+            for place, name in enumerate(("On site minus others", "Per protocol", "Without school 1"))
+        ][: 1 if one else 3],
+        "power_curve": [
+            {"n": 60 * place, "power": 1 - 0.9**place, "point": "present" if place == 2 else ""}
+            for place in range(1, 2 if one else 9)
+        ],
         "participant_flow": [
             {"stage": stage, "n": each * 24 - place * (not one), "note": "" if one else f"{place} left"}
             for place, stage in enumerate(STAGES)
