@@ -27,7 +27,8 @@ from .meter import metered
 from .results import Figure, Outcome, Table
 from .study import Study
 
-CONDITION: Final = keys.Condition.from_code("L1-I1-D")
+REALM: Final = "simulated"
+CONDITION: Final = keys.cell("L1-I1-D", REALM)
 FEWER_REQUESTS, FASTER, FLAT = 100, 20, 1.5
 GOALS_FROM: Final = 24_000  # sessions: fewer are not the size that the goals are about
 REPEATS: Final = 5
@@ -88,7 +89,7 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
         ),
         Pair(
             "2 static against dynamic",
-            queries.compare_intervention_types,
+            lambda: queries.compare_intervention_types(realm=REALM),
             lambda: schema_examples.intervention_quality(table, first, last),
             lambda found: [*map(_depth, (found.static, found.dynamic)), found.d_answer_depth],
             lambda found: [
@@ -99,7 +100,7 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
         ),
         Pair(
             "3 the four locations",
-            queries.compare_locations,
+            lambda: queries.compare_locations(realm=REALM),
             lambda: schema_examples.location_impact(table),
             lambda found: [
                 value
@@ -118,7 +119,7 @@ def _pairs(table: Any, study: Study) -> list[Pair]:
         ),
         Pair(
             "4 a day at a glance",
-            lambda: queries.day_at_a_glance(day),
+            lambda: queries.day_at_a_glance(day, REALM),
             lambda: schema_examples.dashboard_stats(table, day.isoformat()),
             lambda found: [found.total_sessions, found.completed_sessions, found.completion_rate or 0],
             lambda found: [found["total_sessions"], found["completed_sessions"], found["completion_rate"]],

@@ -193,9 +193,9 @@ def _facilitator(bench: Bench) -> list[Step]:
     page = here.get("a student", f"/students/{student_id}/", of_types("student_profile", "session"))
     session_id = _start(here, page, student_id)
     here.get("home", "/", nothing)
-    here.get("sessions of today", "/sessions/", of_types("session"))
+    here.get("sessions of today", "/sessions/?realm=simulated", of_types("session"))
     here.get("a session", f"/sessions/{session_id}/", lambda before: _partition(before, session_id))
-    here.get("live board", "/monitor/", of_types("session", "assessment"))
+    here.get("live board", "/monitor/?realm=simulated", of_types("session", "assessment"))
     page = here.get(
         "stop a session: the page", f"/sessions/{session_id}/", lambda before: _partition(before, session_id)
     )
@@ -210,16 +210,16 @@ def _researcher(bench: Bench) -> list[Step]:
     there = Teller(bench, signed_in("researcher"))
     statistics = of_types("condition_month")
     for name, url, needed in (
-        ("dashboards: overview", "/dashboards/", of_types("condition_month", "day_counts")),
-        ("dashboards: conditions", "/dashboards/conditions/", statistics),
+        ("dashboards: overview", "/dashboards/?realm=simulated", of_types("condition_month", "day_counts")),
+        ("dashboards: conditions", "/dashboards/conditions/?realm=simulated", statistics),
         (
             "dashboards: a condition",
-            f"/dashboards/conditions/{DETAILED}/",
+            f"/dashboards/conditions/{DETAILED}/?realm=simulated",
             lambda before: _of_condition(before, DETAILED),
         ),
-        ("dashboards: locations", "/dashboards/locations/", statistics),
-        ("dashboards: interventions", "/dashboards/interventions/", statistics),
-        ("dashboards: time", "/dashboards/time/", statistics),
+        ("dashboards: locations", "/dashboards/locations/?realm=simulated", statistics),
+        ("dashboards: interventions", "/dashboards/interventions/?realm=simulated", statistics),
+        ("dashboards: time", "/dashboards/time/?realm=simulated", statistics),
         ("records: sessions", "/records/session/", of_types("session")),
         ("grading", "/grading/", of_types("review")),
     ):
@@ -232,7 +232,7 @@ def _partition(before: Snapshot, session_id: str) -> list[Raw]:
 
 
 def _of_condition(before: Snapshot, code: str) -> list[Raw]:
-    partition = keys.statistics(keys.Condition.from_code(code))
+    partition = keys.statistics(keys.cell(code, "simulated"))
     return [item for (pk, _), item in before.items() if pk == partition]
 
 
@@ -409,9 +409,9 @@ def watch(bench: Bench, study: Study) -> None:
     """What pages cost on the study's table at its present size, for part 7."""
     browser = signed_in("researcher")
     for name, url in (
-        ("sessions at a place", "/sessions/?by=place&place=home"),
-        ("dashboards: overview", "/dashboards/"),
-        ("dashboards: a condition", "/dashboards/conditions/L1-I1-D/"),
+        ("sessions at a place", "/sessions/?by=place&place=home&realm=simulated"),
+        ("dashboards: overview", "/dashboards/?realm=simulated"),
+        ("dashboards: a condition", "/dashboards/conditions/L1-I1-D/?realm=simulated"),
         ("records: sessions", "/records/session/"),
     ):
         with metered(connection().client, plain=bench.plain) as meter:

@@ -146,11 +146,11 @@ class Facilitator:
 
     def _next(self, chance: random.Random) -> tuple[str, str]:
         if chance.random() < 0.5:
-            return "/monitor/", "the live board"
+            return "/monitor/?realm=simulated", "the live board"
         return chance.choice(
             [
                 ("/", "home"),
-                ("/sessions/", "sessions of today"),
+                ("/sessions/?realm=simulated", "sessions of today"),
                 (f"/sessions/{chance.choice(self.sessions)}/", "a session"),
                 ("/students/", "students"),
                 (f"/students/{chance.choice(self.students)}/", "a student"),
@@ -162,7 +162,9 @@ class Facilitator:
         while kind == "the live board" and until - time.monotonic() > BOARD_EVERY:
             if self.stop.wait(BOARD_EVERY):
                 return
-            self.browser.fetch("GET", "/monitor/", "the live board, its part", HX_Request="true")
+            self.browser.fetch(
+                "GET", "/monitor/?realm=simulated", "the live board, its part", HX_Request="true"
+            )
         self.stop.wait(max(0, until - time.monotonic()))
 
 

@@ -77,7 +77,7 @@ def _pages(
     port, password = admin
     theirs = [_signed_in_to_admin(port, password) for _ in range(PASSES)]
     pages = [
-        (ours, f"/sessions/?place={LOCATION}", "list of sessions, ours"),
+        (ours, f"/sessions/?place={LOCATION}&realm=simulated", "list of sessions, ours"),
         (theirs, f"/admin/auth/session/?location={LOCATION}", "list of sessions, Django admin"),
         (ours, f"/sessions/{session}/", "a session, ours"),
         (theirs, f"/admin/auth/session/{session}/change/", "a session, Django admin"),

@@ -236,18 +236,18 @@ class Study:
         groups = Counter((id(self._variant_of(n)), self._day_of(n)) for n in range(self.size))
         known = {id(each): each for of_cell in self.variants.values() for each in of_cell}
         months: dict[tuple[keys.Condition, str], Sums] = {}
-        days: dict[str, list[Share]] = {}
+        days: dict[tuple[str, str], list[Share]] = {}
         for (name, day), n in groups.items():
             share = replace(known[name].share, day=day)
             place = (share.condition, share.month)
             students = Sums({}, {"students": {0: n}})
             months[place] = months.get(place, Sums()) + times(share.sums, n) + students
-            days.setdefault(day, []).extend([share] * n)
+            days.setdefault((day, share.condition.realm), []).extend([share] * n)
         for (cell, month), sums in months.items():
             yield statistics_items.aggregate(cell, month, sums, revision="bench", now=study.now())
             yield statistics_items.compact(cell, month, sums)
-        for day, shares in days.items():
-            yield rebuild.day_item(day, shares)
+        for (day, realm), shares in days.items():
+            yield rebuild.day_item(day, shares, realm)
 
 
 def times(sums: Sums, n: int) -> Sums:

@@ -143,18 +143,18 @@ def _places(bench: Bench, running: sites.Site) -> list[Place]:
 def _staff_pages(session: str, student: str) -> dict[str, list[tuple[str, str]]]:
     return {
         "facilitator": [
-            ("the live board", "/monitor/"),
+            ("the live board", "/monitor/?realm=simulated"),
             ("home", "/"),
-            ("sessions of today", "/sessions/"),
+            ("sessions of today", "/sessions/?realm=simulated"),
             ("a session", f"/sessions/{session}/"),
             ("a new session", "/sessions/new/"),
             ("students", "/students/"),
             ("a student", f"/students/{student}/"),
         ],
         "researcher": [
-            ("the overview", "/dashboards/"),
-            ("conditions", "/dashboards/conditions/"),
-            ("inference", "/dashboards/inference/"),
+            ("the overview", "/dashboards/?realm=simulated"),
+            ("conditions", "/dashboards/conditions/?realm=simulated"),
+            ("inference", "/dashboards/inference/?realm=simulated"),
             ("records", "/records/"),
             ("records of sessions", "/records/session/?by=condition&condition=L3-I1-D"),
             ("grading", "/grading/"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from django import shortcuts
@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from .access import field_policy
 from .access.roles import is_confined, roles_in_view
 from .domain.models import Session
+from .domain.realms import REALMS
 
 Thing = TypeVar("Thing")
 
@@ -45,3 +46,9 @@ def _roles(request: HttpRequest) -> frozenset[str]:
     """A facilitator sees what belongs to the own sites; what another role opens is not of these."""
     roles = roles_in_view(request)
     return roles - {"facilitator"} or roles
+
+
+def asked_realm(request: HttpRequest, realms: Collection[str] = REALMS) -> str:
+    """Whose sessions a list shows: the real ones, unless its address names another realm."""
+    realm = str(request.GET.get("realm", "real"))
+    return realm if realm in realms else "real"

@@ -198,12 +198,10 @@ def counted(days: Iterable[Day], name: str) -> int:
 
 
 def sessions_by_day(days: Iterable[Day], unit: Unit) -> Rows:
-    """`abandoned` are all that ended early: days do not tell them apart."""
     rows: Rows = []
     for start, found in periods(days, unit).items():
-        completed, early = counted(found, "completed"), counted(found, "ended_early")
-        running = counted(found, "started") - completed - early
-        states = {"completed": completed, "running": running, "abandoned": early}
+        states = {name: counted(found, name) for name in ("completed", "stopped", "abandoned", "withdrawn")}
+        states["running"] = sum(day.running for day in found)
         rows += [{"period": start.isoformat(), "state": state, "n": n} for state, n in states.items() if n]
     return rows
 

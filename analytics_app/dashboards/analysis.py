@@ -44,7 +44,7 @@ COLUMNS = {
     **dict.fromkeys(("session_id", "student_id", "condition", "location", "interval", "type"), "string"),
     "session_start": "datetime64[us, UTC]",
     "state": "string",
-    **dict.fromkeys(("completed", "flagged", "simulated"), "boolean"),
+    **dict.fromkeys(("completed", "flagged"), "boolean"),
     **dict.fromkeys(("baseline_score", "final_score"), "Float64"),
 }
 
@@ -91,32 +91,31 @@ class TooMany(ValueError):
     """More sessions than are read within a request; the message says what to do."""
 
 
-def of(chosen: Chosen, *, with_flagged: bool, with_simulated: bool) -> Outcome:
+def of(chosen: Chosen, *, with_flagged: bool) -> Outcome:
     """The analysis over all conditions in the months chosen. Raises TooMany."""
-    read = queries.months_of_all_conditions(chosen.months)
+    read = queries.months_of_all_conditions(chosen.months, chosen.realm)
     if (n := merge(read).sessions) > MAX_SESSIONS:
         raise TooMany(
             f"These months hold {n:,} sessions. The analysis reads them one by one, at most "
             f"{MAX_SESSIONS:,} at a time: choose fewer months, or export the data."
         )
     version = version_of(read)
-    return outcome(chosen.months, version, with_flagged=with_flagged, with_simulated=with_simulated)
+    return outcome(chosen.months, chosen.realm, version, with_flagged=with_flagged)
 
 
-def outcome(months: Months, version: str, *, with_flagged: bool, with_simulated: bool) -> Outcome:
-    key = (months, version, with_flagged, with_simulated)
+def outcome(months: Months, realm: str, version: str, *, with_flagged: bool) -> Outcome:
+    key = (months, realm, version, with_flagged)
     if (known := _results.get(key)) is None:
-        known = _outcome(sessions(months, version), with_flagged, with_simulated)
+        known = _outcome(sessions(months, realm, version), with_flagged)
         _results.put(key, known)
     return known
 
 
-def _outcome(read: Read, with_flagged: bool, with_simulated: bool) -> Outcome:
-    options = {"with_flagged": with_flagged, "with_simulated": with_simulated}
-    analysed = ancova.eligible(read.sessions, **options).sessions
+def _outcome(read: Read, with_flagged: bool) -> Outcome:
+    analysed = ancova.eligible(read.sessions, with_flagged=with_flagged).sessions
     scores = (analysed[name].astype(float) for name in ("baseline_score", "final_score"))
     pairs = tuple(zip(*scores, strict=True))
-    analysis = ancova.analyse(read.sessions, **options)
+    analysis = ancova.analyse(read.sessions, with_flagged=with_flagged)
     return Outcome(analysis, read.uncounted, read.void, pairs, _sizes(analysed))
 
 
@@ -139,18 +138,18 @@ def _told(label: str, *effects: Effect | TooFew) -> Sizes:
     return Sizes(label, effects if all(effect.enough for effect in effects) else effects[:1])
 
 
-def sessions(months: Months, version: str) -> Read:
-    if (known := _frames.get((months, version))) is None:
-        known = _read(months)
-        _frames.put((months, version), known)
+def sessions(months: Months, realm: str, version: str) -> Read:
+    if (known := _frames.get((months, realm, version))) is None:
+        known = _read(months, realm)
+        _frames.put((months, realm, version), known)
     return known
 
 
-def _read(months: Months) -> Read:
+def _read(months: Months, realm: str) -> Read:
     span = Span.of(statistics_items.first_day(months.first), statistics_items.last_day(months.last))
     rows, met, void = [], 0, 0
     for condition in keys.CONDITIONS:
-        found = list(queries.sessions_of_condition(condition, span))
+        found = [s for s in queries.sessions_of_condition(condition, span) if s.realm == realm]
         counting = [session for session in found if not session.is_void]
         met += len(counting)
         void += len(found) - len(counting)
@@ -173,7 +172,7 @@ def _row(session: Session, counted: Contribution) -> Iterator[tuple[str, Any]]:
     yield "session_start", session.start
     states = (state for state in ("completed", "stopped", "abandoned", "withdrawn") if sums.get(state))
     yield "state", next(states, "running")
-    for name in ("completed", "flagged", "simulated"):
+    for name in ("completed", "flagged"):
         yield name, bool(sums.get(name))
     for moment in ("baseline", "final"):
         yield f"{moment}_score", session_scores.score(counted, moment)

@@ -20,7 +20,7 @@ from . import selection
 from .selection import Chosen
 
 UNITS = (("day", "Day"), ("week", "Week"), ("month", "Month"))
-WHO = (("all", "All sessions"), ("real", "Without simulated ones"))
+REALMS = [(realm, realm.capitalize()) for realm in keys.COUNTED_REALMS]
 FLAGGED = (("all", "With flagged sessions"), ("clean", "Without flagged sessions"))
 
 
@@ -56,19 +56,21 @@ FIELDS: dict[str, Any] = {
     ),
     "type": lambda: _choice("Type", [(kind, kind) for kind in keys.TYPES.values()]),
     "unit": lambda: _choice("By", UNITS[:2], every="Month"),
-    "who": lambda: _choice("Who", WHO[1:], every=WHO[0][1]),
     "flagged": lambda: _choice("Flags", FLAGGED[1:], every=FLAGGED[0][1]),
 }
 
 
 class ChosenForm(forms.Form):
-    """Months (the last 12, unless said otherwise), and those of FIELDS that a page names."""
+    """Months (the last 12) and realm (real), unless said otherwise, and those of FIELDS that a page names."""
 
     def __init__(self, sent: QueryDict, *, names: Iterable[str] = (), today: date) -> None:
         self.sent = sent
         super().__init__(self._filled(sent, today))
         self.fields["from"] = MonthField(label="From")
         self.fields["to"] = MonthField(label="To")
+        self.fields["realm"] = forms.ChoiceField(
+            label="Sessions", choices=REALMS, error_messages={"invalid_choice": UNKNOWN}
+        )
         for name in names:
             self.fields[name] = FIELDS[name]()
         for field in self.fields.values():
@@ -79,6 +81,7 @@ class ChosenForm(forms.Form):
         data = {name: str(value) for name, value in sent.items()}
         this = selection.month_of(today)
         data["to"] = data.get("to") or this
+        data["realm"] = data.get("realm") or "real"
         if not data.get("from"):
             try:
                 data["from"] = selection.months_before(data["to"], selection.USUAL_MONTHS - 1)
@@ -99,7 +102,7 @@ class ChosenForm(forms.Form):
         """Of a valid form."""
         told = self.cleaned_data
         conditions = {name: told.get(name) or None for name in ("location", "interval", "type")}
-        return Chosen(Months(told["from"], told["to"]), **conditions)
+        return Chosen(Months(told["from"], told["to"]), told["realm"], **conditions)
 
     def value(self, name: str) -> str:
         return str(self.cleaned_data.get(name) or "")
@@ -109,6 +112,11 @@ class ChosenForm(forms.Form):
         """What was asked for as it stands in an address, without what was filled in."""
         return urlencode({name: self.value(name) for name in self.fields if self.sent.get(name)})
 
+    def query_in(self, realm: str) -> str:
+        """The same choice in another realm."""
+        chosen = {name: self.value(name) for name in self.fields if self.sent.get(name)}
+        return urlencode(chosen | {"realm": realm})
+
     @property
     def whole_query(self) -> str:
         """The same with the months, whatever day it is read on."""
@@ -117,4 +125,4 @@ class ChosenForm(forms.Form):
     @property
     def months_query(self) -> str:
         """What all dashboards share."""
-        return urlencode({name: self.value(name) for name in ("from", "to") if self.sent.get(name)})
+        return urlencode({name: self.value(name) for name in ("from", "to", "realm") if self.sent.get(name)})

@@ -7,6 +7,7 @@ days are never read.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -103,6 +104,7 @@ class Alarm:
 class Board:
     """`offline`: silent for long, with pages on a device; `left`: silent for long, without any.
 
+    Alarms are of all realms, the rest of the one that is shown; `elsewhere`: how many run in others.
     `more`: running sessions beyond those that are read one by one; `unreadable`: those of which nothing
     can be told.
     """
@@ -113,6 +115,7 @@ class Board:
     more: int
     at: datetime
     alarms: tuple[Alarm, ...] = ()
+    elsewhere: tuple[tuple[str, int], ...] = ()
     unreadable: tuple[Session, ...] = ()
 
     def without_arms(self) -> Board:
@@ -127,9 +130,11 @@ class Board:
         return len(alarmed | {row.session.session_id for row in self.rows if row.problems})
 
 
-def board(now: datetime, only: Any = None) -> Board:
+def board(now: datetime, only: Any = None, realm: str = "real") -> Board:
     """`only`: a condition on sessions, where not all are shown."""
-    found = _running(now, only)
+    everywhere = _running(now, only)
+    found = [session for session in everywhere if session.realm == realm]
+    counts = Counter(session.realm for session in everywhere if session.realm != realm)
     running = [session for session in found if session.is_readable]
     rows = _in_parallel(lambda session: _row(session, now), running[:MAX_SESSIONS])
     silent = [row for row in rows if now - row.seen > LEFT]
@@ -141,6 +146,7 @@ def board(now: datetime, only: Any = None) -> Board:
         more=len(running[MAX_SESSIONS:]),
         at=now,
         alarms=_alarms(only),
+        elsewhere=tuple(sorted(counts.items())),
         unreadable=tuple(session for session in found if not session.is_readable),
     )
 

@@ -23,6 +23,7 @@ class Chosen:
     """Nothing chosen of location, interval or type means all of them."""
 
     months: Months
+    realm: str = "real"
     location: str | None = None
     interval: str | None = None
     type: str | None = None
@@ -43,11 +44,19 @@ class Chosen:
 
     def read(self) -> list[Month]:
         """The chosen conditions' months, oldest first, without histograms: one query."""
-        return [part for part in queries.months_of_all_conditions(self.months) if self.holds(part.code)]
+        return self.of_chosen(queries.months_of_all_conditions(self.months, self.realm))
+
+    def of_chosen(self, read: list[Month]) -> list[Month]:
+        return [part for part in read if self.holds(part.code)]
+
+    def sessions_elsewhere(self) -> int:
+        """How many sessions of the choice are simulated: what a reader of no real session can look at."""
+        read = queries.months_of_all_conditions(self.months, "simulated")
+        return sum(part.sums["sessions"] for part in self.of_chosen(read))
 
     def days(self) -> list[Day]:
         """The last days of the range, at most MAX_DAYS, with the chosen conditions only: one query."""
-        return [self.only(day) for day in queries.days(self.first_day, self.last_day)]
+        return [self.only(day) for day in queries.days(self.first_day, self.last_day, self.realm)]
 
     @property
     def last_day(self) -> date:
@@ -67,7 +76,7 @@ class Chosen:
 
     def only(self, day: Day) -> Day:
         """A day's counts of the chosen conditions."""
-        counts = (day.started, day.completed, day.ended_early, day.gains, day.gain_units)
+        counts = (getattr(day, name) for name in DayCounts.COUNTS)
         return Day(day.day, *({code: n for code, n in each.items() if self.holds(code)} for each in counts))
 
 
@@ -92,7 +101,8 @@ def length(months: Months) -> int:
     return (last.year - first.year) * 12 + last.month - first.month + 1
 
 
-def newest_days(most: int) -> list[Day]:
+def newest_days(most: int, realm: str) -> list[Day]:
     """The last days on which sessions started, newest first: one query of that many items."""
-    found = Item.query(keys.STATISTICS_BY_DAY, scan_index_forward=False, limit=most, page_size=most)
+    partition = keys.statistics_by_day(realm)
+    found = Item.query(partition, scan_index_forward=False, limit=most, page_size=most)
     return [day_of(item) for item in readable(found, DayCounts) if statistics_items.is_current(item)]

@@ -94,7 +94,6 @@ class Analysis:
 
     considered: int
     n: int
-    simulated: int
     exclusions: tuple[Exclusion, ...]
     cells: dict[str, int]
     result: Ancova | TooFew
@@ -103,7 +102,7 @@ class Analysis:
 # --- who is analysed
 
 
-def eligible(sessions: pd.DataFrame, *, with_flagged: bool = True, with_simulated: bool = True) -> Eligible:
+def eligible(sessions: pd.DataFrame, *, with_flagged: bool = True) -> Eligible:
     """Completed sessions with both scores, one of each student.
 
     A student is analyzed as first allocated: the condition of the earliest session, whatever became of it.
@@ -119,8 +118,6 @@ def eligible(sessions: pd.DataFrame, *, with_flagged: bool = True, with_simulate
             exclusions.append(Exclusion(reason, tuple(map(str, left.loc[out, "session_id"]))))
             left = left.loc[~out]
 
-    if not with_simulated:
-        leave_out("simulated", left["simulated"])
     allocated = left.groupby("student_id")["condition"].transform("first")
     leave_out("not in the student's first condition", left["condition"] != allocated)
     leave_out("withdrawn", left["state"] == "withdrawn")
@@ -136,18 +133,15 @@ def eligible(sessions: pd.DataFrame, *, with_flagged: bool = True, with_simulate
 # --- the analysis
 
 
-def analyse(
-    sessions: pd.DataFrame, *, with_flagged: bool = True, with_simulated: bool = True, level: float = LEVEL
-) -> Analysis:
+def analyse(sessions: pd.DataFrame, *, with_flagged: bool = True, level: float = LEVEL) -> Analysis:
     """The 4 x 3 x 2 analysis of covariance over the eligible sessions."""
-    chosen = eligible(sessions, with_flagged=with_flagged, with_simulated=with_simulated)
+    chosen = eligible(sessions, with_flagged=with_flagged)
     counted = chosen.sessions["condition"].astype(str).value_counts().to_dict()
     cells = {cell.code: int(counted.get(cell.code, 0)) for cell in keys.CONDITIONS}
     why = shortage(cells) or _constant(chosen.sessions)
     return Analysis(
         considered=chosen.considered,
         n=len(chosen.sessions),
-        simulated=int(chosen.sessions["simulated"].fillna(False).sum()),
         exclusions=chosen.exclusions,
         cells=cells,
         result=TooFew(why) if why else _ancova(chosen.sessions, cells, level),

@@ -34,9 +34,12 @@ class Compared:
     between: tuple[Agreement, Agreement]
 
 
-def compared(kind: str) -> list[Compared]:
-    """By kind of score, from the newest reviews of sessions that are not void: one query and its batches."""
-    reviews = counting(Review.listed(kind, "scored", limit=NEWEST, page_size=NEWEST))
+def compared(kind: str, realm: str = "real") -> list[Compared]:
+    """By kind of score, from the newest reviews of a realm's sessions that are not void.
+
+    One query and its batches.
+    """
+    reviews = counting(Review.listed(kind, "scored", limit=NEWEST, page_size=NEWEST), (realm,))
     return [
         Compared(title, (_agreement("Model and person", rows, 0), _agreement("Two people", rows, 1)))
         for title, rows in scores(reviews).items()

@@ -39,6 +39,11 @@ from .raw_items import Span
 PEOPLE, RUNS, NUMBERS, WORK = "Students and consent", "Sessions", "Statistics", "System"
 
 
+def each_realm(name: str, title: str) -> tuple[tuple[str, str, str], ...]:
+    """Name, title and realm of the sources of statistics, which stand apart for simulated sessions."""
+    return (name, title, "real"), ("simulated", f"{title}, simulated", "simulated")
+
+
 # --- the entities, in the order of the index page
 
 ENTITIES: Final[tuple[Entity, ...]] = (
@@ -384,13 +389,14 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         ],
         sources=[
             Source(
-                "condition",
-                "By condition",
+                name,
+                title,
                 CONDITION,
-                partition=lambda condition, **_: keys.statistics(keys.Condition.from_code(condition)),
+                partition=lambda condition, realm=realm, **_: keys.statistics(keys.cell(condition, realm)),
                 span=lambda **_: Span(prefix=keys.AGGREGATE_PREFIX),
                 reverse=True,
             )
+            for name, title, realm in each_realm("condition", "By condition")
         ],
     ),
     Entity(
@@ -400,13 +406,14 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         columns=[Column("month", link=True), Column("condition_code", "Condition"), Column("layout")],
         sources=[
             Source(
-                "month",
-                "By month",
+                name,
+                title,
                 MONTH,
-                partition=lambda **_: keys.STATISTICS_BY_MONTH,
+                partition=lambda realm=realm, **_: keys.statistics_by_month(realm),
                 span=lambda month, **_: Span(prefix=month),
                 reverse=True,
             )
+            for name, title, realm in each_realm("month", "By month")
         ],
     ),
     Entity(
@@ -417,20 +424,21 @@ ENTITIES: Final[tuple[Entity, ...]] = (
             Column("day", link=True),
             Column("started", show="sum"),
             Column("completed", show="sum"),
-            Column("ended_early", show="sum"),
+            *(Column(name, show="sum") for name in ("stopped", "abandoned", "withdrawn")),
             Column("gains", show="sum"),
         ],
         sources=[
             Source(
-                "days",
-                "By days",
+                name,
+                title,
                 DAYS,
-                partition=lambda **_: keys.STATISTICS_BY_DAY,
+                partition=lambda realm=realm, **_: keys.statistics_by_day(realm),
                 span=lambda start, end, **_: Span(
                     low=keys.day(start or date(2000, 1, 1)), high=keys.day(end or date(2199, 12, 31))
                 ),
                 reverse=True,
             )
+            for name, title, realm in each_realm("days", "By days")
         ],
     ),
     Entity(
@@ -452,12 +460,13 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         columns=[Column("student_id", "Student", link=True), Column("sessions", show="count")],
         sources=[
             Source(
-                "condition",
-                "By condition",
+                name,
+                title,
                 CONDITION,
-                partition=lambda condition, **_: keys.counted(keys.Condition.from_code(condition)),
+                partition=lambda condition, realm=realm, **_: keys.counted(keys.cell(condition, realm)),
                 orders=("By id", "By id, reversed"),
             )
+            for name, title, realm in each_realm("condition", "By condition")
         ],
     ),
     Entity(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -51,7 +51,7 @@ def contribution(run: Run, session_id: str | None = None) -> Share:
     return Share(
         session_id=session_id or run.id,
         student_id=session.student_id,
-        condition=session.condition,
+        condition=replace(session.condition, realm=session.realm),
         day=keys.stamp(session.start)[:10],
         sums=Sums(counts, histograms) + Sums(),  # without zeros
         source=_source(run),
@@ -68,7 +68,6 @@ def _flow(run: Run) -> dict[str, int]:
         "stopped": int(session.state == "stopped" and not completed),
         "abandoned": int(session.state == "abandoned" and not completed),
         "withdrawn": int(withdrawn),
-        "simulated": int(bool(session.metadata.simulated)),
         "flagged": int(bool(session.metadata.data_quality_flags)),
         "did_baseline": int(bool(status.baseline_completed)),
         "did_content": int(bool(status.content_completed)),

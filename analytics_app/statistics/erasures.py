@@ -50,19 +50,19 @@ def statistics(task: ErasureTask) -> None:
 
 
 def _tallies(student_id: str) -> list[CountedStudent]:
-    wanted = [(keys.counted(condition), keys.student(student_id)) for condition in keys.CONDITIONS]
+    wanted = [(keys.counted(cell), keys.student(student_id)) for cell in keys.CELLS]
     return list(CountedStudent.batch_get(wanted, consistent_read=True))
 
 
 def _recount(tally: CountedStudent, now: datetime) -> None:
     """A contribution that vanished cannot be subtracted, so its condition is recomputed."""
-    condition = next(each for each in keys.CONDITIONS if keys.counted(each) == tally.PK)
+    condition = next(each for each in keys.CELLS if keys.counted(each) == tally.PK)
     rebuild.rebuild(condition, rebuild.sessions_of(condition), now=now, tick=lambda: None)
     for month in sorted(set(tally.sessions.values())):
-        counted = rebuild.counted_in(month)
-        for day in rebuild.stored_days():
+        counted = rebuild.counted_in(month, condition.realm)
+        for day in rebuild.stored_days(condition.realm):
             if day.startswith(month):
-                rebuild.rebuild_day(day, counted)
+                rebuild.rebuild_day(day, counted, condition.realm)
 
 
 def sql(task: ErasureTask) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pynamodb.pagination import ResultIterator
@@ -221,9 +222,10 @@ def interventions_of_type(
     )
 
 
-def sessions_on_day(day: date, *, newest_first: bool = False) -> Listing[Session]:
-    """Pattern 6, by GSI5: one day in UTC."""
-    return Listing(Session, lambda **paging: Item.by_day.query(keys.day(day), **paging), newest_first)
+def sessions_on_day(day: date, *, newest_first: bool = False, only: Any = None) -> Listing[Session]:
+    """Pattern 6, by GSI5: one day in UTC; `only` is a condition on sessions."""
+    query = partial(Item.by_day.query, keys.day(day), filter_condition=only)
+    return Listing(Session, query, newest_first)
 
 
 def sessions_between(first: date, last: date) -> Iterator[Session]:
@@ -256,9 +258,9 @@ def baseline_and_final(session_id: str) -> dict[str, Assessment]:
 # --- statistics: what dashboards read
 
 
-def months_of_all_conditions(months: Months = ALL_MONTHS) -> list[Month]:
+def months_of_all_conditions(months: Months = ALL_MONTHS, realm: str = "real") -> list[Month]:
     """Every condition's months without histograms, oldest month first: one query, about 1.5 units a month."""
-    found = Item.query(keys.STATISTICS_BY_MONTH, Item.SK.between(months.first, f"{months.last}~"))
+    found = Item.query(keys.statistics_by_month(realm), Item.SK.between(months.first, f"{months.last}~"))
     ours = readable(found, ConditionMonth)
     return [statistics_items.compact_month_of(item) for item in ours if statistics_items.is_current(item)]
 
@@ -298,24 +300,26 @@ class Day:
     day: date
     started: Mapping[str, int]
     completed: Mapping[str, int]
-    ended_early: Mapping[str, int]
+    stopped: Mapping[str, int]
+    abandoned: Mapping[str, int]
+    withdrawn: Mapping[str, int]
     gains: Mapping[str, int]
     gain_units: Mapping[str, int]
 
     @property
     def running(self) -> int:
-        ended = sum(self.completed.values()) + sum(self.ended_early.values())
-        return sum(self.started.values()) - ended
+        ended = (self.completed, self.stopped, self.abandoned, self.withdrawn)
+        return sum(self.started.values()) - sum(sum(counts.values()) for counts in ended)
 
 
-def days(first: date, last: date) -> list[Day]:
+def days(first: date, last: date, realm: str = "real") -> list[Day]:
     """The days, both included, on which sessions started: one query, at most 0.15 units a day."""
-    found = Item.query(keys.STATISTICS_BY_DAY, Item.SK.between(keys.day(first), keys.day(last)))
+    found = Item.query(keys.statistics_by_day(realm), Item.SK.between(keys.day(first), keys.day(last)))
     return [day_of(item) for item in readable(found, DayCounts) if statistics_items.is_current(item)]
 
 
 def day_of(item: DayCounts) -> Day:
-    counts = (item.started, item.completed, item.ended_early, item.gains, item.gain_units)
+    counts = (getattr(item, name) or {} for name in DayCounts.COUNTS)
     present = [{code: n for code, n in values.items() if n} for values in counts]
     return Day(date.fromisoformat(item.day), *present)
 
@@ -333,7 +337,6 @@ class IndividualGain:
     day: str
     baseline: float | None
     final: float | None
-    simulated: bool
 
     @property
     def gain(self) -> float | None:
@@ -351,7 +354,8 @@ def individual_gains(condition: keys.Condition, span: Span = ALWAYS) -> Iterator
     """The completed sessions of a condition: the index, and a batch of 100 small items a request."""
     wanted = [(session.PK, keys.CONTRIBUTION) for session in sessions_of_condition(condition, span)]
     for item in Contribution.batch_get(wanted):
-        if statistics_items.is_current(item) and item.sums.get("completed"):
+        is_of_cell = statistics_items.is_current(item) and item.realm == condition.realm
+        if is_of_cell and item.sums.get("completed"):
             yield _individual(item)
 
 
@@ -365,7 +369,6 @@ def _individual(item: Contribution) -> IndividualGain:
         student_id=item.student_id,
         condition_code=item.condition_code,
         day=item.day,
-        simulated=bool(item.sums.get("simulated")),
         **scores,
     )
 
@@ -384,9 +387,9 @@ class TypeComparison:
     d_response_time: float | None
 
 
-def compare_intervention_types(months: Months = ALL_MONTHS) -> TypeComparison:
+def compare_intervention_types(months: Months = ALL_MONTHS, realm: str = "real") -> TypeComparison:
     """Analysis 2."""
-    by_type = grouped(months_of_all_conditions(months), "type")
+    by_type = grouped(months_of_all_conditions(months, realm), "type")
     static, dynamic = by_type["static"], by_type["dynamic"]
     return TypeComparison(
         static, dynamic, _effect(static, dynamic, "depth"), _effect(static, dynamic, "response")
@@ -398,9 +401,9 @@ def _effect(one: Figures, other: Figures, name: str) -> float | None:
     return pooled_d(*(one[part] for part in parts), *(other[part] for part in parts))
 
 
-def compare_locations(months: Months = ALL_MONTHS) -> dict[str, Figures]:
+def compare_locations(months: Months = ALL_MONTHS, realm: str = "real") -> dict[str, Figures]:
     """Analysis 3: by location; `.gain`, and `.mean("location_impact", "location_impact_n")`."""
-    return grouped(months_of_all_conditions(months), "location")
+    return grouped(months_of_all_conditions(months, realm), "location")
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,9 +416,9 @@ class DayAtAGlance:
     sessions_by_location: Mapping[str, int]
 
 
-def day_at_a_glance(day: date) -> DayAtAGlance:
+def day_at_a_glance(day: date, realm: str = "real") -> DayAtAGlance:
     """Analysis 4: a day's sessions, from one item."""
-    found = days(day, day)
+    found = days(day, day, realm)
     started = found[0].started if found else {}
     completed = sum(found[0].completed.values()) if found else 0
     total = sum(started.values())

@@ -93,8 +93,8 @@ class Cell:
 
 
 def sessions_of(condition: keys.Condition) -> list[str]:
-    """The ids of all sessions of a condition, by its index."""
-    return _sessions_in(m.Item.by_condition, keys.condition(condition))
+    """The ids of all sessions of a condition and realm, by its index."""
+    return _sessions_in(m.Item.by_condition, keys.condition(condition), m.Session.in_realm(condition.realm))
 
 
 def sessions_elsewhere(known: Iterable[str]) -> list[str]:
@@ -107,8 +107,8 @@ def sessions_elsewhere(known: Iterable[str]) -> list[str]:
     return sorted(found - set(known))
 
 
-def _sessions_in(index: Any, partition: str) -> list[str]:
-    found = index.query(partition, attributes_to_get=["PK", "SK", "entity_type"])
+def _sessions_in(index: Any, partition: str, only: Any = None) -> list[str]:
+    found = index.query(partition, filter_condition=only, attributes_to_get=["PK", "SK", "entity_type"])
     items = (item for item in found if item.SK == keys.METADATA)
     return [str(item.PK).removeprefix(keys.SESSION_PREFIX) for item in items]
 
@@ -136,7 +136,8 @@ def _stored(condition: keys.Condition) -> Cell:
     for item in m.Item.query(keys.counted(condition), consistent_read=True):
         if isinstance(item, m.CountedStudent):
             cell.tallies[str(item.SK).partition("#")[2]] = item
-    months = [(keys.STATISTICS_BY_MONTH, keys.condition_month(month, condition)) for month in cell.aggregates]
+    partition = keys.statistics_by_month(condition.realm)
+    months = [(partition, keys.condition_month(month, condition)) for month in cell.aggregates]
     compacts = m.ConditionMonth.batch_get(months, consistent_read=True)
     cell.compacts = {str(item.SK)[:7]: item for item in compacts}
     return cell
@@ -230,12 +231,12 @@ def _write_months(cell: Cell, now: datetime) -> None:
         transaction.commit()
 
 
-def rebuild_day(day: str, counted: Iterable[str]) -> None:
+def rebuild_day(day: str, counted: Iterable[str], realm: str) -> None:
     """Replace the counts of a day by what the contributions of the sessions counted say. Raises Busy."""
     ids = list(counted)
     for _ in range(TRIES):
-        stored = _day(day)
-        fresh = day_item(day, _shares_on(day, ids))
+        stored = _day(day, realm)
+        fresh = day_item(day, _shares_on(day, ids, realm), realm)
         try:
             transaction = Transaction()
             if stored is None:
@@ -249,24 +250,24 @@ def rebuild_day(day: str, counted: Iterable[str]) -> None:
     raise Busy(f"{day} kept moving; it was not rebuilt, try again when less is going on")
 
 
-def _day(day: str) -> m.DayCounts | None:
-    return updates.get(m.DayCounts, keys.STATISTICS_BY_DAY, keys.day(date.fromisoformat(day)))
+def _day(day: str, realm: str) -> m.DayCounts | None:
+    return updates.get(m.DayCounts, keys.statistics_by_day(realm), keys.day(date.fromisoformat(day)))
 
 
-def counted_in(month: str) -> list[str]:
+def counted_in(month: str, realm: str) -> list[str]:
     """The sessions of a month that any condition counts: written with the counts of their day."""
     found = []
-    for condition in keys.CONDITIONS:
+    for condition in (cell for cell in keys.CELLS if cell.realm == realm):
         for item in m.Item.query(keys.counted(condition), consistent_read=True):
             sessions = item.sessions if isinstance(item, m.CountedStudent) else {}
             found += [session_id for session_id, its_month in (sessions or {}).items() if its_month == month]
     return found
 
 
-def _shares_on(day: str, counted: Iterable[str]) -> Iterator[Share]:
+def _shares_on(day: str, counted: Iterable[str], realm: str) -> Iterator[Share]:
     for item in _contributions(counted):
         share = stored_share(item)
-        if share is not None and share.day == day:
+        if share is not None and (share.day, share.condition.realm) == (day, realm):
             yield share
 
 
@@ -275,8 +276,8 @@ def _contributions(session_ids: Iterable[str]) -> Iterator[m.Contribution]:
     return iter(m.Contribution.batch_get(wanted, consistent_read=True))
 
 
-def day_item(day: str, shares: Iterable[Share]) -> m.DayCounts:
-    item = updates.empty_day(day)
+def day_item(day: str, shares: Iterable[Share], realm: str) -> m.DayCounts:
+    item = updates.empty_day(day, realm)
     for share in shares:
         for name, n in updates.day_counts(share).items():
             counts = getattr(item, name)
@@ -286,12 +287,13 @@ def day_item(day: str, shares: Iterable[Share]) -> m.DayCounts:
 
 def is_outdated() -> bool:
     """Whether any month is stored in the units of an older layout."""
-    found = m.Item.query(keys.STATISTICS_BY_MONTH, consistent_read=True)
+    partitions = map(keys.statistics_by_month, keys.COUNTED_REALMS)
+    found = (item for each in partitions for item in m.Item.query(each, consistent_read=True))
     return any(isinstance(item, m.ConditionMonth) and not statistics_items.is_current(item) for item in found)
 
 
-def stored_days() -> dict[str, m.DayCounts]:
-    found = m.Item.query(keys.STATISTICS_BY_DAY, consistent_read=True)
+def stored_days(realm: str) -> dict[str, m.DayCounts]:
+    found = m.Item.query(keys.statistics_by_day(realm), consistent_read=True)
     return {item.day: item for item in found if isinstance(item, m.DayCounts)}
 
 
@@ -352,13 +354,16 @@ def _month_differences(cell: Cell, month: str, total: Sums) -> Iterator[Differen
     )
 
 
-def day_differences(stored: dict[str, m.DayCounts], shares: Iterable[Share]) -> Iterator[Difference]:
+def day_differences(
+    stored: dict[str, m.DayCounts], shares: Iterable[Share], realm: str
+) -> Iterator[Difference]:
     by_day: dict[str, list[Share]] = {}
     for share in shares:
-        by_day.setdefault(share.day, []).append(share)
+        if share.condition.realm == realm:
+            by_day.setdefault(share.day, []).append(share)
     for day in sorted(by_day.keys() | stored.keys()):
-        wanted = day_item(day, by_day.get(day, []))
-        yield from _item_differences("all", day, "", stored.get(day), wanted, zero_is_nothing=True)
+        wanted = day_item(day, by_day.get(day, []), realm)
+        yield from _item_differences(f"all {realm}", day, "", stored.get(day), wanted, zero_is_nothing=True)
 
 
 # --- comparing beside running writers
@@ -368,12 +373,13 @@ class Moving(Exception):
     """What is stored kept changing while it was read; it could not be compared."""
 
 
-def recheck_day(day: str) -> list[Difference]:
+def recheck_day(day: str, realm: str) -> list[Difference]:
     """A day compared with the contributions of one and the same moment. Raises Moving."""
     for attempt in range(LOOKS):
-        stored = _day(day)
-        found = list(day_differences({day: stored} if stored else {}, _shares_on(day, counted_in(day[:7]))))
-        again = _day(day)
+        stored = _day(day, realm)
+        counted = _shares_on(day, counted_in(day[:7], realm), realm)
+        found = list(day_differences({day: stored} if stored else {}, counted, realm))
+        again = _day(day, realm)
         if not found or (stored and stored.revision) == (again and again.revision):
             return found
         _pause(attempt)

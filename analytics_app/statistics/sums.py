@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-LAYOUT = 3
+LAYOUT = 4
 """Of what is stored: FIELDS, their order and units. A change of them needs another number and a rebuild."""
 
 SCORE = 12_000
@@ -25,7 +25,7 @@ NORMALIZED = math.lcm(*range(1, 31))
 # Other units: tenths of a percent and of a second, hundredths of engagement, millionths of a dollar.
 FIELDS = (
     # the flow of participants: all sessions
-    *("sessions", "completed", "stopped", "abandoned", "withdrawn", "simulated", "flagged"),
+    *("sessions", "completed", "stopped", "abandoned", "withdrawn", "flagged"),
     *("did_baseline", "did_content", "did_final", "did_survey"),
     # outcomes: completed sessions
     *("duration_n", "duration_sum"),

@@ -95,6 +95,11 @@ def recount(session_id: str) -> Share | None:
         raise Unreadable(session_id, dead_letters.describe(error)) from error
 
 
+def cell_of(item: m.Contribution) -> keys.Condition:
+    """The cell whose statistics hold a contribution."""
+    return keys.cell(item.condition_code, item.realm)
+
+
 def share_of(item: m.Contribution) -> Share:
     """Raises aggregates.Outdated."""
     if not statistics_items.is_current(item):
@@ -102,7 +107,7 @@ def share_of(item: m.Contribution) -> Share:
     return Share(
         session_id=item.session_id,
         student_id=item.student_id,
-        condition=keys.Condition.from_code(item.condition_code),
+        condition=cell_of(item),
         day=item.day,
         sums=Sums(item.sums or {}, item.histograms or {}),  # the local stream tells an empty map as nothing
         source=item.source,
@@ -130,7 +135,7 @@ def _settle(
 
 def _is_counted(lost: m.Contribution) -> bool:
     """Whether the statistics still hold a contribution that is gone: our own removals leave no trace."""
-    tally = _tally(keys.Condition.from_code(lost.condition_code), lost.student_id)
+    tally = _tally(cell_of(lost), lost.student_id)
     return tally is not None and lost.session_id in tally.sessions
 
 
@@ -170,7 +175,7 @@ def _move(old: Share | None, new: Share | None, stored: m.Contribution | None, n
         transaction.commit()
     except Refused as refused:
         if any(name.startswith("day ") for name in refused.names):
-            _open_days(refused.names)
+            _open_days(refused.names, one.condition.realm)
         raise
 
 
@@ -202,6 +207,7 @@ def stored_share(share: Share, now: datetime) -> m.Contribution:
         session_id=share.session_id,
         student_id=share.student_id,
         condition_code=share.condition.code,
+        realm=share.condition.realm,
         day=share.day,
         sums=dict(share.sums.counts),
         histograms={name: dict(values) for name, values in share.sums.histograms.items()},
@@ -317,8 +323,7 @@ def day_counts(share: Share) -> dict[str, int]:
     """What a session adds to its day, by the attributes of DayCounts."""
     counts = {
         "started": 1,
-        "completed": share.sums["completed"],
-        "ended_early": sum(share.sums[name] for name in ("stopped", "abandoned", "withdrawn")),
+        **{name: share.sums[name] for name in ("completed", "stopped", "abandoned", "withdrawn")},
         "gains": share.sums["gain_n"],
         "gain_units": share.sums["gain_sum"],
     }
@@ -343,15 +348,13 @@ def _count_days(
                 actions.append(path.set((path | 0) + n))
         if len(actions) > 1:
             current: Any = m.DayCounts.layout == LAYOUT
-            transaction.update(f"day {day}", empty_day(day), actions, current)
+            transaction.update(f"day {day}", empty_day(day, condition.realm), actions, current)
 
 
-def empty_day(day: str) -> m.DayCounts:
-    empty: dict[str, Any] = {
-        name: {} for name in ("started", "completed", "ended_early", "gains", "gain_units")
-    }
+def empty_day(day: str, realm: str) -> m.DayCounts:
+    empty: dict[str, Any] = {name: {} for name in m.DayCounts.COUNTS}
     return m.DayCounts(
-        PK=keys.STATISTICS_BY_DAY,
+        PK=keys.statistics_by_day(realm),
         SK=keys.day(date.fromisoformat(day)),
         day=day,
         layout=LAYOUT,
@@ -360,13 +363,13 @@ def empty_day(day: str) -> m.DayCounts:
     )
 
 
-def _open_days(names: Iterable[str]) -> None:
+def _open_days(names: Iterable[str], realm: str) -> None:
     for day in (name.removeprefix("day ") for name in names if name.startswith("day ")):
         try:
-            empty_day(day).save(condition=m.Item.PK.does_not_exist())
+            empty_day(day, realm).save(condition=m.Item.PK.does_not_exist())
         except PutError as error:
             if error.cause_response_code != "ConditionalCheckFailedException":
                 raise
-            stored = get(m.DayCounts, keys.STATISTICS_BY_DAY, keys.day(date.fromisoformat(day)))
+            stored = get(m.DayCounts, keys.statistics_by_day(realm), keys.day(date.fromisoformat(day)))
             if stored is not None and not statistics_items.is_current(stored):
                 raise statistics_items.Outdated from error

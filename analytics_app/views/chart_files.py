@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NOBODY: frozenset[str] = frozenset()
 FORMS = ("svg", "png", "csv")
 LOOKS = {"theme": ("light", "dark"), "size": ("wide", "narrow")}
-NAMES = ("unit", "location", "interval", "type", "flagged", "who")
+NAMES = ("unit", "location", "interval", "type", "flagged")
 FOR_EVER = "private, max-age=31536000, immutable"
 
 
@@ -75,7 +75,11 @@ def chart(request: HttpRequest, name: str, form: str) -> HttpResponse:
 
 def _is_told(request: HttpRequest, name: str) -> bool:
     """Data that leave as a file are in the audit log before they do; a picture shows what its page shows."""
-    asked = {key: str(value) for key, value in request.GET.items() if key in (*NAMES, "condition", "student")}
+    asked = {
+        key: str(value)
+        for key, value in request.GET.items()
+        if key in (*NAMES, "realm", "condition", "student")
+    }
     try:
         audit_log.record(
             "export", by=actor(request), now=study.now(), subject=f"chart {name}, CSV", new=asked
@@ -147,14 +151,15 @@ def _condition(form: ChosenForm) -> keys.Condition:
 def _from_condition(name: str, form: ChosenForm) -> Rows:
     from ..charts import sources
 
-    found = queries.condition_figures(_condition(form), form.chosen().months)
+    asked = form.chosen()
+    found = queries.condition_figures(keys.cell(_condition(form).code, asked.realm), asked.months)
     return sources.FROM_CONDITION[name](found)
 
 
 def _before_after(name: str, form: ChosenForm, *, roles: frozenset[str]) -> Rows:
     """Of a page of a condition's sessions, or of all that are analysed."""
     if "condition" in form.sent:
-        listing = dashboards.sessions_of_condition(_condition(form))
+        listing = dashboards.sessions_of_condition(_condition(form), form.chosen().realm)
         return session_scores.before_after(_scored(listing, form, roles))
     from ..dashboards import analysis
 

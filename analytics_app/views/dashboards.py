@@ -7,7 +7,8 @@ running sessions never wait for it. `warming` has most of it ready before.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from sessions_app.domain.models import Session, Student, readable
 from sessions_app.domain.store import keys
 from sessions_app.domain.stream_worker import status as worker_status
 from sessions_app.domain.tutor import budget
-from sessions_app.pages import render, seen
+from sessions_app.pages import asked_realm, render, seen
 
 from ..dashboards import selection, session_scores
 from ..dashboards.filters import ChosenForm
@@ -49,6 +50,7 @@ PAGES = {
 }
 LAST_SESSIONS = 5
 PER_PAGE = 20
+READ_PER_ITEM = 2  # some sessions of an index are of another realm
 
 
 def _form(request: HttpRequest, *names: str) -> ChosenForm:
@@ -64,6 +66,10 @@ def _show(request: HttpRequest, name: str, form: ChosenForm | None, **more: Any)
         "pages": PAGES,
         "shared": form.months_query if form and valid else "",
         "here": name,
+        "realm": form.value("realm") if form and valid else "",
+        "real_query": form.query_in("real") if form and valid else "",
+        "simulated_query": form.query_in("simulated") if form and valid else "",
+        "others": _simulated(form) if form and valid else 0,
         "status": worker_status.recent(study.now()),
         **more,
     }
@@ -84,8 +90,10 @@ def _figure(name: str, rows: Rows, query: str) -> Figure:
     return chart_cards.figure(name, rows, query)
 
 
-def _simulated(read: Sequence[Month]) -> dict[str, int]:
-    return {"sessions": sum(m.sums["sessions"] for m in read), "n": sum(m.sums["simulated"] for m in read)}
+def _simulated(form: ChosenForm) -> int:
+    """How many simulated sessions there are where there is no real one; 0 where nobody needs to know."""
+    asked = form.chosen()
+    return 0 if asked.realm != "real" or asked.read() else asked.sessions_elsewhere()
 
 
 # --- overview
@@ -109,7 +117,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     else:
         names = ("gain_by_condition", "participant_flow", "allocation_balance")
         figures = _figures(names, read, form.whole_query)
-        response = _show(request, "dashboard", form, **context, figures=figures, simulated=_simulated(read))
+        response = _show(request, "dashboard", form, **context, figures=figures)
     patch_vary_headers(response, ["HX-Request"])
     return response
 
@@ -125,7 +133,7 @@ def _live(asked: Chosen, read: list[Month], form: ChosenForm) -> dict[str, Any]:
     from ..dashboards import tables
 
     today = study.now().date()
-    recent = [asked.only(day) for day in selection.newest_days(3)]
+    recent = [asked.only(day) for day in selection.newest_days(3, asked.realm)]
     of_today = next((day for day in recent if day.day == today), None)
     last = max((day.day for day in recent if day.started), default=None)
     return {
@@ -135,12 +143,15 @@ def _live(asked: Chosen, read: list[Month], form: ChosenForm) -> dict[str, Any]:
         "arms": tables.ARMS,
         "started_today": sum(of_today.started.values()) if of_today else 0,
         "last_day": last,
-        "last": queries.sessions_on_day(last, newest_first=True).page(limit=LAST_SESSIONS).items
-        if last
-        else [],
-        "simulated": _simulated(read),
+        "last": _last_sessions(last, asked.realm) if last else [],
         "query": form.query,
+        "realm": asked.realm,
     }
+
+
+def _last_sessions(day: date, realm: str) -> list[Session]:
+    of_day = queries.sessions_on_day(day, newest_first=True, only=Session.in_realm(realm))
+    return of_day.page(limit=LAST_SESSIONS).items
 
 
 # --- conditions
@@ -164,7 +175,6 @@ def conditions(request: HttpRequest) -> HttpResponse:
         arms=tables.ARMS,
         small=tables.SMALL,
         figures=_figures(("condition_cells", "gain_by_condition"), read, form.whole_query),
-        simulated=_simulated(read),
     )
 
 
@@ -187,7 +197,8 @@ def condition(request: HttpRequest, code: str) -> HttpResponse:
     from ..dashboards import tables
     from ..inference import effects
 
-    found = queries.condition_figures(cell, form.chosen().months)
+    asked = form.chosen()
+    found = queries.condition_figures(keys.cell(code, asked.realm), asked.months)
     names = sources.FROM_CONDITION if cell.type == "dynamic" else ("score_distribution",)
     query = f"{form.whole_query}&{urlencode({'condition': cell.code})}"
     return _show(
@@ -206,13 +217,13 @@ def condition(request: HttpRequest, code: str) -> HttpResponse:
         bins=tables.gain_bins(found),
         d_z=effects.paired_dz(found.gain),
         figures={name: _figure(name, sources.FROM_CONDITION[name](found), query) for name in names},
-        simulated={"sessions": found.sessions, "n": found["simulated"]},
     )
 
 
-def sessions_of_condition(cell: keys.Condition) -> paging.Listing:
-    name = f"dashboards/condition/{cell.code}"
-    return paging.Listing(name=name, index=1, parts=(partial(Session.of_condition, cell),))
+def sessions_of_condition(cell: keys.Condition, realm: str) -> paging.Listing:
+    name = f"dashboards/condition/{cell.code}/{realm}"
+    part = partial(Session.of_condition, cell, filter_condition=Session.in_realm(realm))
+    return paging.Listing(name=name, index=1, parts=(part,), read_per_item=READ_PER_ITEM)
 
 
 @allow(*READERS)
@@ -221,12 +232,13 @@ def sessions_of_condition(cell: keys.Condition) -> paging.Listing:
 def condition_sessions(request: HttpRequest, code: str) -> HttpResponse:
     """A condition's sessions one by one, newest first: a page of the index and a batch."""
     cell, cursor = _condition(code), request.GET.get("cursor")
+    realm = asked_realm(request, keys.COUNTED_REALMS)
     try:
-        page = paging.page(sessions_of_condition(cell), cursor, size=PER_PAGE)
+        page = paging.page(sessions_of_condition(cell, realm), cursor, size=PER_PAGE)
     except paging.BadCursor:
         return render(request, "bad_link.html", status=400)
     found = session_scores.scored(readable(page.items, Session), roles_in_view(request))
-    query = urlencode({"condition": cell.code, **({"cursor": cursor} if cursor else {})})
+    query = urlencode({"condition": cell.code, "realm": realm, **({"cursor": cursor} if cursor else {})})
     return _show(
         request,
         "dashboard_condition_sessions",
@@ -236,6 +248,8 @@ def condition_sessions(request: HttpRequest, code: str) -> HttpResponse:
         page=page,
         found=found,
         beyond_first=bool(cursor),
+        realm=realm,
+        real_query="realm=real",
         figure=_figure("before_after", session_scores.before_after(found), query),
     )
 
@@ -259,7 +273,6 @@ def locations(request: HttpRequest) -> HttpResponse:
         form,
         table=tables.locations(read),
         figures=_figures(("gain_by_condition",), read, form.whole_query),
-        simulated=_simulated(read),
     )
 
 
@@ -281,7 +294,6 @@ def interventions(request: HttpRequest) -> HttpResponse:
         by_type={kind: tables.Told(figures) for kind, figures in by_type.items()},
         table=tables.static_against_dynamic(by_type),
         figures=_figures(("question_quality",), read, form.whole_query),
-        simulated=_simulated(read),
     )
 
 
@@ -351,6 +363,7 @@ def student(request: HttpRequest, student_id: str) -> HttpResponse:
         code=code,
         page=page,
         found=found,
+        realm=found[0].session.realm if found else "",
         has_scores=any(one.baseline is not None for one in found),
         beyond_first=bool(cursor),
         figure=_figure("student_sessions", session_scores.over_sessions(found), query),
@@ -389,7 +402,6 @@ def ai(request: HttpRequest) -> HttpResponse:
         by_month=tables.tutor_by(sources.by_month(dynamic)),
         by_location=tables.tutor_by(queries.grouped(dynamic, "location")),
         figures=_figures(("ai_cost",), read, form.whole_query),
-        simulated=_simulated(read),
     )
 
 
@@ -401,7 +413,7 @@ def ai(request: HttpRequest) -> HttpResponse:
 @require_GET
 def inference(request: HttpRequest) -> HttpResponse:
     """The analysis of covariance, over sessions read one by one once and kept while the statistics stay."""
-    form = _form(request, "flagged", "who")
+    form = _form(request, "flagged")
     if not form.is_valid():
         return _show(request, "dashboard_inference", form)
     from ..dashboards import analysis
@@ -425,5 +437,4 @@ def inference(request: HttpRequest) -> HttpResponse:
 def who_is_analysed(form: ChosenForm) -> dict[str, bool]:
     return {
         "with_flagged": form.value("flagged") != "clean",
-        "with_simulated": form.value("who") != "real",
     }

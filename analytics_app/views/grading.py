@@ -36,9 +36,10 @@ from sessions_app.domain.grading.human import (
     Place,
 )
 from sessions_app.domain.models import InvalidField, Item, Review, ReviewedAnswer
+from sessions_app.domain.store import keys
 from sessions_app.domain.store.transactions import Busy
 from sessions_app.forms.staff import DayFilter, StaffForm
-from sessions_app.pages import render
+from sessions_app.pages import asked_realm, render
 from sessions_app.presenters.transcript import SCORE_WORDS
 
 from ..inference import rater_pairs
@@ -354,11 +355,15 @@ def _revealed(found: Answer) -> Mapping[str, Any]:
 @never_cache
 @require_GET
 def agreement(request: HttpRequest) -> HttpResponse:
-    parts = [(title, rater_pairs.compared(kind)) for kind, title in KINDS.items()]
+    realm = asked_realm(request, keys.COUNTED_REALMS)
+    parts = [(title, rater_pairs.compared(kind, realm)) for kind, title in KINDS.items()]
     context = {
         "parts": [(title, *_enough(compared)) for title, compared in parts],
         "newest": rater_pairs.NEWEST,
         "least": rater_pairs.MIN_PAIRS,
+        "realm": realm,
+        "realms": keys.COUNTED_REALMS,
+        "real_query": "realm=real",
     }
     return render(request, "grading/agreement.html", context)
 

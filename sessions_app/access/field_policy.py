@@ -258,11 +258,15 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         (
             "RA",
             NONE,
-            "session_id student_id condition_code day sums histograms source revision layout updated_at",
+            "session_id student_id condition_code realm day sums histograms source revision layout "
+            "updated_at",
         ),
     ),
     "condition_month": (("RA", NONE, "condition_code month layout sums extremes students"),),
-    "day_counts": (("RA", NONE, "day started completed ended_early gains gain_units revision layout"),),
+    "day_counts": (
+        ("RA", NONE, "day started completed stopped abandoned withdrawn gains gain_units"),
+        ("RA", NONE, "revision layout"),
+    ),
     "counted_student": (("RA", NONE, "student_id sessions revision"),),
     # --- work of the site
     "allocation": (

@@ -22,6 +22,7 @@ from ..access.erased import missing_session
 from ..access.roles import actor, allow
 from ..domain.consent.agreement import ConsentNotInForce
 from ..domain.models import DirectoryEntry, Item, Session
+from ..domain.realms import REALMS
 from ..domain.session import open_session, voiding
 from ..domain.session import survey as session_survey
 from ..domain.session.record import Run, SessionClosed, SessionNotFound, SessionUnreadable
@@ -36,7 +37,7 @@ from ..forms.staff import (
     StopForm,
     TypeFilter,
 )
-from ..pages import hides_arm, render, seen, sees_open_arms
+from ..pages import asked_realm, hides_arm, render, seen, sees_open_arms
 from ..presenters import session_timeline, transcript
 
 FILTERS = {"day": "Day", "code": "Student", "place": "Location", "condition": "Condition", "type": "Type"}
@@ -76,21 +77,31 @@ class Sought:
     value: Any = None
     form: forms.Form | None = None
     listing: paging.Listing | None = None
+    realm: str = ""
 
-    def within(self, limit: sites.Limit | None) -> Sought:
-        """The same, of the reader's own sites."""
-        if limit is None or self.listing is None:
+    def within(self, limit: sites.Limit | None, realm: str) -> Sought:
+        """The same, of the reader's own sites and of one realm; all sessions of a student are of one."""
+        if self.listing is None:
             return self
-        only = sites.only_sessions(limit)
-        parts = tuple(partial(part, filter_condition=only) for part in self.listing.parts)
-        read = self.listing.read_per_item * READ_PER_OWN
-        return replace(self, listing=replace(self.listing, parts=parts, read_per_item=read))
+        realm = "" if self.by in ("code", "student") else realm
+        conditions = [sites.only_sessions(limit), Session.in_realm(realm) if realm else None]
+        only = [condition for condition in conditions if condition is not None]
+        if not only:
+            return self
+        together = only[0] & only[1] if len(only) > 1 else only[0]
+        parts = tuple(partial(part, filter_condition=together) for part in self.listing.parts)
+        read = self.listing.read_per_item * (READ_PER_OWN if limit else 1)
+        name = f"{self.listing.name}/{realm}"
+        listing = replace(self.listing, name=name, parts=parts, read_per_item=read)
+        return replace(self, listing=listing, realm=realm)
 
     @property
     def query(self) -> str:
         """The filter as it stands in an address."""
         query = QueryDict(mutable=True)
         query[self.by] = str(self.value)
+        if self.realm not in ("", "real"):
+            query["realm"] = self.realm
         return query.urlencode()
 
 
@@ -100,8 +111,9 @@ class Sought:
 def index(request: HttpRequest) -> HttpResponse:
     """One page of sessions, newest first; without a filter those of today."""
     filters = FILTERS if sees_open_arms(request) else FILTERS_WITHOUT_ARM
-    sought = _sought(request.GET, filters).within(sites.limit_of(request))
-    context: dict[str, Any] = {"filters": filters, "sought": sought}
+    sought = _sought(request.GET, filters).within(sites.limit_of(request), asked_realm(request))
+    context: dict[str, Any] = {"filters": filters, "sought": sought, "realm": sought.realm, "realms": REALMS}
+    context["real_query"] = replace(sought, realm="real").query
     if sought.listing is not None:
         try:
             context["page"] = paging.page(sought.listing, request.GET.get("cursor"))

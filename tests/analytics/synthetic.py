@@ -101,12 +101,14 @@ def _day(when: date, n: int) -> DayCounts:
     started = {cell.code: n // 24 + (place < n % 24) for place, cell in enumerate(cells)}
     started = {code: count for code, count in started.items() if count}
     return DayCounts(
-        PK=keys.STATISTICS_BY_DAY,
+        PK=keys.statistics_by_day(),
         SK=keys.day(when),
         day=when.isoformat(),
         started=started,
         completed=started,
-        ended_early={},
+        stopped={},
+        abandoned={},
+        withdrawn={},
         gains=started,
         gain_units={code: 20 * POINT * count for code, count in started.items()},
         layout=LAYOUT,

@@ -185,14 +185,45 @@ def test_figures_equal_those_worked_out_from_the_scores(client: Client) -> None:
 
 def test_filters_narrow_what_is_counted(client: Client) -> None:
     add("L1-I1-D", start=cohort.NOON)
-    add("L4-I2-S", start=cohort.NOON - timedelta(days=62), simulated=True)
+    add("L4-I2-S", start=cohort.NOON - timedelta(days=62))
     assert "Sessions 2 " in text(client.get("/dashboards/"))
     for query in ("from=2025-09", "location=on-site", "interval=2.5", "type=dynamic"):
         assert "Sessions 1 " in text(client.get(f"/dashboards/?{query}")), query
-    assert "All of these sessions are simulated" in text(client.get("/dashboards/?to=2025-09"))
-    told = text(client.get("/dashboards/inference/?who=real"))
-    assert "0 of 2 sessions" not in told
-    assert "Simulated 1 left out" in told
+
+
+def test_pages_show_real_sessions_until_another_realm_is_asked_for(client: Client) -> None:
+    add("L1-I1-D", start=cohort.NOON)
+    for code in ("L1-I1-D", "L4-I2-S"):
+        add(code, start=cohort.NOON, simulated=True)
+    for realm, n in (("real", 1), ("simulated", 2)):
+        assert f"Sessions {n} " in text(client.get(f"/dashboards/?realm={realm}"))
+        inference = text(client.get(f"/dashboards/inference/?realm={realm}"))
+        assert f"of {n} session" in inference
+        chart = client.get(f"/dashboards/charts/allocation_balance.csv?realm={realm}")
+        assert sum(int(line.split(",")[1]) for line in chart.content.decode().split()[1:]) == n
+        listed = text(client.get(f"/dashboards/conditions/L1-I1-D/sessions/?realm={realm}"))
+        assert ("Simulated sessions only" in listed) == (realm == "simulated")
+    assert "Sessions 1 " in text(client.get("/dashboards/"))
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_figures_that_are_not_real_say_so_on_top(client: Client, address: str) -> None:
+    add("L1-I1-D", start=cohort.NOON)
+    add("L1-I1-D", start=cohort.NOON, simulated=True)
+    assert "Simulated sessions only." not in text(client.get(address))
+    joint = "&" if "?" in address else "?"
+    told = text(client.get(f"{address}{joint}realm=simulated"))
+    assert "Simulated sessions only." in told
+    assert "Show real sessions" in told
+
+
+def test_where_only_simulated_sessions_are_pages_offer_them(client: Client) -> None:
+    add("L1-I1-D", start=cohort.NOON, simulated=True)
+    page = client.get("/dashboards/?location=on-site")
+    assert "No real sessions yet. 1 simulated session: show it" in text(page)
+    assert "?location=on-site&amp;realm=simulated" in page.content.decode()
+    add("L1-I1-D", start=cohort.NOON)
+    assert "No real sessions yet" not in text(client.get("/dashboards/"))
 
 
 def test_a_session_of_a_student_again_is_not_analysed(client: Client) -> None:
@@ -313,7 +344,7 @@ def test_an_outdated_version_in_the_address_is_not_believed(client: Client) -> N
         ("/dashboards/interventions/?interval=7", 200, "This is not one of the choices."),
         ("/dashboards/time/?unit=year", 200, "This is not one of the choices."),
         ("/dashboards/time/?type=%00", 200, "This is not one of the choices."),
-        ("/dashboards/inference/?who=me", 200, "This is not one of the choices."),
+        ("/dashboards/inference/?realm=practice", 200, "This is not one of the choices."),
         ("/dashboards/conditions/L1-I1-D/?from=x", 200, "Write a month like 2026-01."),
         ("/dashboards/conditions/L9-I1-D/", 404, ""),
         ("/dashboards/conditions/l1-i1-d/", 404, ""),

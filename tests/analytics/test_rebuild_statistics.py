@@ -100,7 +100,7 @@ def damage_contribution(session_id: str) -> None:
 
 
 def lose_compact(session_id: str) -> None:
-    for item in list(Item.query(keys.STATISTICS_BY_MONTH)):
+    for item in list(Item.query(keys.statistics_by_month())):
         item.delete()
 
 
@@ -110,7 +110,7 @@ def lose_tallies(session_id: str) -> None:
 
 
 def damage_day(session_id: str) -> None:
-    (day,) = list(Item.query(keys.STATISTICS_BY_DAY))
+    (day,) = list(Item.query(keys.statistics_by_day()))
     day.update(actions=[DayCounts.started.set({"L1-I1-D": 9, "L4-I1-D": 1})])
 
 
@@ -233,7 +233,7 @@ def test_a_check_beside_running_writers_gives_no_false_alarm(table: str) -> None
 
 
 def test_statistics_of_an_older_layout_are_rebuilt_by_the_worker(counted: list[list[Item]]) -> None:
-    (month,) = list(Item.query(keys.STATISTICS_BY_MONTH))
+    (month,) = list(Item.query(keys.statistics_by_month()))
     right = queries.condition_figures(CELL).gain
     month.update(actions=[ConditionMonth.layout.set(1)])
     stored().update(actions=[ConditionStatistics.layout.remove()])
@@ -241,7 +241,7 @@ def test_statistics_of_an_older_layout_are_rebuilt_by_the_worker(counted: list[l
         contribution = Contribution.of_session(items[0].session_id)
         assert contribution is not None
         contribution.update(actions=[Contribution.layout.remove(), Contribution.sums.set({"sessions": 9})])
-    (day,) = list(Item.query(keys.STATISTICS_BY_DAY))
+    (day,) = list(Item.query(keys.statistics_by_day()))
     day.update(actions=[DayCounts.layout.remove()])
     assert cohort.figures_by_condition()[CELL].sessions == 0
     with pytest.raises(statistics_items.Outdated):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from analytics_app.charts import sources
 from analytics_app.statistics import queries, rebuild, updates
 from analytics_app.statistics.contributions import contribution
 from analytics_app.statistics.sums import MEANS, NORMALIZED, POINT
@@ -36,13 +37,14 @@ SEPTEMBER = cohort.NOON - timedelta(days=40)
 
 
 def differences(*cells: keys.Condition) -> list[str]:
-    """Between what is stored and a recount, for these conditions (default: CELL) and all days."""
+    """Between what is stored and a recount, for these cells (default: both of CELL) and all days."""
     shares, found = [], []
-    for condition in cells or (CELL,):
+    for condition in cells or (CELL, keys.cell(CELL.code, "simulated")):
         cell = rebuild.read(condition, rebuild.sessions_of(condition), lambda: None)
         found += list(rebuild.differences(cell))
         shares += list(cell.shares.values())
-    found += list(rebuild.day_differences(rebuild.stored_days(), shares))
+    for realm in keys.COUNTED_REALMS:
+        found += rebuild.day_differences(rebuild.stored_days(realm), shares, realm)
     return [str(difference) for difference in found]
 
 
@@ -127,9 +129,44 @@ def test_a_session_that_ended_early_has_no_outcomes(state: str) -> None:
     assert dict(counts) == {"sessions": 1, state: 1}
 
 
-def test_a_simulated_session_counts_and_says_so() -> None:
-    counts = contribution(Run.of(cohort.whole(simulated=True))).sums.counts
-    assert (counts["sessions"], counts["simulated"]) == (1, 1)
+def test_real_and_simulated_sessions_of_a_condition_share_no_statistic(table: str) -> None:
+    for simulated, score in ((False, 80.0), (True, 20.0)):
+        items = cohort.whole(CELL.code, simulated=simulated)
+        cohort.store(*items)
+        rescore(items[0].session_id, "final", score)
+        assert apply(items[0].session_id)
+    real, simulated_cell = CELL, keys.cell(CELL.code, "simulated")
+    found = [queries.condition_figures(cell) for cell in (real, simulated_cell)]
+    assert [(one.sessions, one.students, one.final.mean) for one in found] == [(1, 1, 80.0), (1, 1, 20.0)]
+    day = cohort.NOON.date()
+    for realm in keys.COUNTED_REALMS:
+        assert sum(one.sums["sessions"] for one in queries.months_of_all_conditions(realm=realm)) == 1
+        assert [dict(each.started) for each in queries.days(day, day, realm)] == [{CELL.code: 1}]
+    assert differences() == []
+
+
+def test_a_session_that_turns_out_to_be_simulated_moves_to_those_figures(table: str) -> None:
+    items = cohort.whole(CELL.code)
+    cohort.store(*items)
+    apply(items[0].session_id)
+    Session.get(items[0].PK, keys.METADATA).update(actions=[Session.metadata.realm.set("simulated")])
+    apply(items[0].session_id)
+    assert queries.condition_figures(CELL).sessions == 0
+    assert queries.condition_figures(keys.cell(CELL.code, "simulated")).sessions == 1
+    assert differences() == []
+
+
+@pytest.mark.parametrize("state", ["stopped", "abandoned", "withdrawn"])
+def test_days_tell_the_ways_of_ending_early_apart(table: str, state: str) -> None:
+    session = cohort.session(CELL.code, state=state)
+    cohort.store(session)
+    apply(session.session_id)
+    (day,) = queries.days(cohort.NOON.date(), cohort.NOON.date())
+    early = {name: dict(getattr(day, name)) for name in ("stopped", "abandoned", "withdrawn")}
+    assert early == {name: {CELL.code: 1} if name == state else {} for name in early}
+    assert day.running == 0
+    rows = sources.sessions_by_day([day], "day")
+    assert [(row["state"], row["n"]) for row in rows] == [(state, 1)]
 
 
 # --- moving the statistics

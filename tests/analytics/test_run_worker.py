@@ -47,7 +47,7 @@ def task(session_id: str = "s", what: str = "final") -> GradingTask:
 def test_answers_of_a_simulated_session_are_graded_and_counted(table: str) -> None:
     call_command("simulate", students=1, seed=3, condition="L1-I3-D", verbosity=0)
     call_command("run_worker", once=True)
-    condition = keys.Condition.from_code("L1-I3-D")
+    condition = keys.cell("L1-I3-D", "simulated")
     cell = rebuild.read(condition, rebuild.sessions_of(condition), lambda: None)
     assert list(rebuild.differences(cell)) == []
     (share,) = cell.shares.values()

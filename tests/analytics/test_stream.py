@@ -85,8 +85,8 @@ def test_what_the_statistics_write_themselves_does_not_matter(table: str) -> Non
     updates.apply(items[0].session_id, now=cohort.NOON)
     written = [
         *Item.query(keys.statistics(CELL)),
-        *Item.query(keys.STATISTICS_BY_MONTH),
-        *Item.query(keys.STATISTICS_BY_DAY),
+        *Item.query(keys.statistics_by_month()),
+        *Item.query(keys.statistics_by_day()),
         *Item.query(keys.counted(CELL)),
         Contribution.of_session(items[0].session_id),
     ]

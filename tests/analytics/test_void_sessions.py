@@ -57,7 +57,7 @@ def stopped() -> str:
 def differences() -> list[str]:
     cell = rebuild.read(CELL, rebuild.sessions_of(CELL), lambda: None)
     found = list(rebuild.differences(cell))
-    found += rebuild.day_differences(rebuild.stored_days(), cell.shares.values())
+    found += rebuild.day_differences(rebuild.stored_days("real"), cell.shares.values(), "real")
     return [str(difference) for difference in found]
 
 
@@ -94,7 +94,7 @@ def test_a_rebuild_leaves_void_sessions_out(table: str) -> None:
     voiding.void(Run.load(session_id), kind="other", reason="A test.", **RULE)  # no worker saw it
     assert differences() != []
     cell = rebuild.rebuild(CELL, rebuild.sessions_of(CELL), now=cohort.NOON, tick=lambda: None)
-    rebuild.rebuild_day(cohort.NOON.date().isoformat(), list(cell.shares))
+    rebuild.rebuild_day(cohort.NOON.date().isoformat(), list(cell.shares), "real")
     assert figures() == alone
     assert differences() == []
 
@@ -113,7 +113,8 @@ def test_the_analysis_counts_void_sessions_apart(table: str) -> None:
     void(session_id)
     analysis.forget()
     months = queries.Months.of(cohort.MONTH)
-    read = analysis.sessions(months, analysis.version_of(queries.months_of_all_conditions(months)))
+    version = analysis.version_of(queries.months_of_all_conditions(months))
+    read = analysis.sessions(months, "real", version)
     assert (len(read.sessions), read.uncounted, read.void) == (1, 0, 1)
 
 

@@ -18,20 +18,20 @@ pytestmark = pytest.mark.browser
 
 SIZES = {"phone": (360, 740), "tablet": (820, 1180), "desk": (1440, 900)}
 PAGES = {
-    "/dashboards/": "Overview",
-    "/dashboards/conditions/": "The 24 conditions",
-    "/dashboards/conditions/L1-I1-D/": "L1-I1-D",
-    "/dashboards/locations/": "Locations",
-    "/dashboards/interventions/": "Static vs. dynamic",
-    "/dashboards/time/": "by month",
-    "/dashboards/time/?unit=day": "by day",
-    "/dashboards/ai/": "The tutor",
-    "/dashboards/inference/": "Inference",
+    "/dashboards/?realm=simulated": "Overview",
+    "/dashboards/conditions/?realm=simulated": "The 24 conditions",
+    "/dashboards/conditions/L1-I1-D/?realm=simulated": "L1-I1-D",
+    "/dashboards/locations/?realm=simulated": "Locations",
+    "/dashboards/interventions/?realm=simulated": "Static vs. dynamic",
+    "/dashboards/time/?realm=simulated": "by month",
+    "/dashboards/time/?unit=day&realm=simulated": "by day",
+    "/dashboards/ai/?realm=simulated": "The tutor",
+    "/dashboards/inference/?realm=simulated": "Inference",
     "/records/": "Records",
     "/records/session/": "Sessions",
     "/grading/": "Grading",
-    "/grading/agreement/": "Inter-rater agreement",
-    "/monitor/": "Running now",
+    "/grading/agreement/?realm=simulated": "Inter-rater agreement",
+    "/monitor/?realm=simulated": "Running now",
     "/exports/": "Exports",
 }
 
@@ -68,4 +68,4 @@ def test_every_page_of_a_researcher_in_three_sizes(site: Site, visit: Callable[.
             page.set_viewport_size({"width": width, "height": height})
             needed = width_needed(page)
             assert needed <= width, f"{address} is {needed} px wide on a {size}"
-            shoot(page, f"{address.strip('/').replace('/', '-')}-{size}")
+            shoot(page, f"{address.partition('?')[0].strip('/').replace('/', '-')}-{size}")

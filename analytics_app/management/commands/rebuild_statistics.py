@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from analytics_app.statistics import contributions
 from analytics_app.statistics import rebuild as statistics_rebuild
 from analytics_app.streams import dispatch
 from sessions_app import study
@@ -69,7 +71,8 @@ class Command(BaseCommand):
 
     def conditions(self, code: str | None) -> tuple[keys.Condition, ...]:
         try:
-            return (keys.Condition.from_code(code),) if code else keys.CONDITIONS
+            condition = keys.Condition.from_code(code) if code else None
+            return tuple(cell for cell in keys.CELLS if condition is None or cell.code == condition.code)
         except keys.BadKey as error:
             raise CommandError(str(error)) from None
 
@@ -87,19 +90,21 @@ class Command(BaseCommand):
     # --- rebuilding
 
     def rebuild(self, known: dict[keys.Condition, list[str]], bar: Any) -> None:
-        days = set(statistics_rebuild.stored_days())
-        counted: dict[str, list[str]] = {}
+        days = {
+            (realm, day) for realm in keys.COUNTED_REALMS for day in statistics_rebuild.stored_days(realm)
+        }
+        counted: dict[tuple[str, str], list[str]] = {}
         sessions = months = 0
         for condition, ids in known.items():
             cell = statistics_rebuild.rebuild(condition, ids, now=study.now(), tick=bar.update)
-            days |= {share.day for share in cell.shares.values()}
+            days |= {(condition.realm, share.day) for share in cell.shares.values()}
             sessions, months = sessions + len(cell.shares), months + len(cell.totals())
             self.unreadable |= cell.unreadable
-        for day in sorted(days):
+        for realm, day in sorted(days):
             month = day[:7]
-            if month not in counted:
-                counted[month] = statistics_rebuild.counted_in(month)
-            statistics_rebuild.rebuild_day(day, counted[month])
+            if (realm, month) not in counted:
+                counted[realm, month] = statistics_rebuild.counted_in(month, realm)
+            statistics_rebuild.rebuild_day(day, counted[realm, month], realm)
         self.stdout.write(f"{sessions} sessions in {months} months of conditions, {len(days)} days")
         if self.unreadable:
             listed = "\n".join(f"  {key}: {reason}" for key, reason in sorted(self.unreadable.items()))
@@ -133,9 +138,16 @@ class Command(BaseCommand):
             if any(statistics_rebuild.differences(cell)):
                 yield from self.looked_at_again(cell, ids)
             shares += list(cell.shares.values())
-        by_day = statistics_rebuild.day_differences(statistics_rebuild.stored_days(), shares)
+        for realm in keys.COUNTED_REALMS:
+            yield from self.compared_days(realm, shares)
+
+    def compared_days(
+        self, realm: str, shares: list[contributions.Share]
+    ) -> Iterator[statistics_rebuild.Difference]:
+        stored = statistics_rebuild.stored_days(realm)
+        by_day = statistics_rebuild.day_differences(stored, shares, realm)
         for day in sorted({difference.month for difference in by_day}):
-            yield from self.unless_moving(day, lambda day=day: statistics_rebuild.recheck_day(day))  # type: ignore[misc]
+            yield from self.unless_moving(day, partial(statistics_rebuild.recheck_day, day, realm))
 
     def looked_at_again(
         self, cell: statistics_rebuild.Cell, ids: list[str]

@@ -8,7 +8,7 @@ change a first one, as long as nobody has scored a second time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -478,15 +478,16 @@ class Place:
     question: str
 
 
-def counting(items: Iterable[Item]) -> list[Review]:
-    """The readable reviews among items, without those of void sessions: one batch for every 100 sessions.
+def counting(items: Iterable[Item], realms: Collection[str] = keys.COUNTED_REALMS) -> list[Review]:
+    """The readable reviews of sessions of these realms that are not void: one batch for every 100 sessions.
 
     Lists keep the entries of a void session, so that it needs no repair when the mark is removed.
     """
     reviews = list(readable(items, Review))
     sessions = {(review.PK, keys.METADATA) for review in reviews}
-    void = {session.PK for session in Session.batch_get(sessions) if session.is_void} if sessions else set()
-    return [review for review in reviews if review.PK not in void]
+    found = Session.batch_get(sessions) if sessions else ()
+    out = {session.PK for session in found if session.is_void or session.realm not in realms}
+    return [review for review in reviews if review.PK not in out]
 
 
 def waiting(review: Review, list_name: str, by: str) -> list[ReviewedAnswer]:

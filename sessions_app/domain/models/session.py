@@ -187,6 +187,15 @@ class Session(Item, discriminator="session"):
         """Other clients write no `state`: their sessions are open until they are completed."""
         return self.state in (None, "running") and not self.completion_status.completed
 
+    @classmethod
+    def in_realm(cls, realm: str) -> Any:
+        """The condition on items for a list of one realm: the same reading as `realm`."""
+        stated: Any = cls.metadata.realm
+        marked: Any = cls.metadata.simulated
+        practice = stated == "practice"
+        simulated = (stated == "simulated") | (~stated.is_in(*REALMS) & (marked == True))  # noqa: E712
+        return {"practice": practice, "simulated": simulated}.get(realm, ~practice & ~simulated)
+
     @property
     def realm(self) -> str:
         return realm_of(self.metadata.realm, self.metadata.simulated)

@@ -6,6 +6,7 @@ Month         PK STATS#MONTHS            SK <month>#<condition>     the aggregat
 Day           PK STATS#DAYS              SK DATE#<day in UTC>       counts of a day by condition
 Tally         PK COUNTED#CONDITION#...   SK STUDENT#<id>            the student's sessions that are counted
 
+Those of simulated sessions stand apart: the partition keys of all but the contribution end with #simulated.
 The last four are additions. All five are written in one transaction, whole numbers only, so that they
 always agree with each other; the schema's rounded figures are worked out from the sums beside them.
 """
@@ -13,10 +14,11 @@ always agree with each other; the schema's rounded figures are worked out from t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pynamodb.attributes import Attribute
 
+from ..realms import REALMS
 from ..store import keys
 from ..store.items import Count, Flag, InvalidField, Item, Map, Number, Percent, Seconds, Text, Timestamp
 
@@ -193,6 +195,7 @@ class Contribution(Item, discriminator="contribution"):
     session_id = Text()
     student_id = Text()
     condition_code = Text()
+    realm = Text(choices=REALMS, null=True)
     day = Text(pattern=DAY)
     sums = WholeMap()
     histograms = Histograms()
@@ -222,7 +225,7 @@ class ConditionMonth(Item, discriminator="condition_month"):
     @classmethod
     def new(cls, *, condition: keys.Condition, month: str, **attributes: Any) -> ConditionMonth:
         return cls(
-            PK=keys.STATISTICS_BY_MONTH,
+            PK=keys.statistics_by_month(condition.realm),
             SK=keys.condition_month(month, condition),
             condition_code=condition.code,
             month=month,
@@ -231,12 +234,16 @@ class ConditionMonth(Item, discriminator="condition_month"):
 
 
 class DayCounts(Item, discriminator="day_counts"):
-    """By condition code: sessions started, completed, ended early; gains known, and their sum in units."""
+    """By condition code: sessions started, and how they ended; gains known, and their sum in units."""
+
+    COUNTS: ClassVar = ("started", "completed", "stopped", "abandoned", "withdrawn", "gains", "gain_units")
 
     day = Text(pattern=DAY)
     started = WholeMap()
     completed = WholeMap()
-    ended_early = WholeMap()
+    stopped = WholeMap(null=True)
+    abandoned = WholeMap(null=True)
+    withdrawn = WholeMap(null=True)
     gains = WholeMap()
     gain_units = WholeMap(null=True)
     layout = Count(null=True)

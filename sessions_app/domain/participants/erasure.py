@@ -241,8 +241,8 @@ def _known_keys(task: ErasureTask) -> Iterator[Key]:
     yield keys.spending("student", task.student_id), keys.TOTAL
     for session_id in task.sessions or ():
         yield keys.spending("session", session_id), keys.TOTAL
-    for condition in keys.CONDITIONS:
-        yield keys.counted(condition), keys.student(task.student_id)
+    for cell in keys.CELLS:
+        yield keys.counted(cell), keys.student(task.student_id)
     yield from _allocation_keys(task)
 
 

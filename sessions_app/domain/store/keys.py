@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -52,8 +52,6 @@ GRADING_QUEUE: Final = "QUEUE#grading"
 ERASURES: Final = "QUEUE#erasures"
 DEAD_LETTERS: Final = "QUEUE#dead-letters"
 PLAN: Final = "PLAN"
-STATISTICS_BY_MONTH: Final = "STATS#MONTHS"
-STATISTICS_BY_DAY: Final = "STATS#DAYS"
 AGGREGATE_PREFIX: Final = "AGGREGATE#"
 SPENDING_PREFIX: Final = "SPENDING#"
 TUTOR: Final = "TUTOR"
@@ -113,11 +111,15 @@ def interval_key(minutes: float) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Condition:
-    """One of the 24 cells: location x interval x intervention type."""
+    """One of the 24 cells: location x interval x intervention type.
+
+    `realm` tells the statistics of real and of simulated sessions apart; no index and no code names it.
+    """
 
     location: str
     interval: str
     type: str
+    realm: str = "real"
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -159,6 +161,16 @@ CONDITIONS: Final = tuple(
     for interval in INTERVALS.values()
     for kind in TYPES.values()
 )
+
+
+def cell(code: str, realm: str | None) -> Condition:
+    """A condition of a realm; without one that of real sessions. Raises BadKey."""
+    return replace(Condition.from_code(code), realm=realm or "real")
+
+
+COUNTED_REALMS: Final = ("real", "simulated")
+"""The realms that have statistics; practice sessions are in none."""
+CELLS: Final = tuple(replace(cell, realm=realm) for realm in COUNTED_REALMS for cell in CONDITIONS)
 
 
 def _part(name: str, value: str) -> str:
@@ -271,8 +283,21 @@ def allocation_entry(at: datetime, session_id: str) -> str:
     return f"{stamp(at)}#{_part('session_id', session_id)}"
 
 
+def _realm(name: str) -> str:
+    """Real sessions have the keys of the schema; those of another realm name it."""
+    return "" if name == "real" else f"#{name}"
+
+
 def statistics(cell: Condition) -> str:
-    return f"STATS#{condition(cell)}"
+    return f"STATS#{condition(cell)}{_realm(cell.realm)}"
+
+
+def statistics_by_month(realm: str = "real") -> str:
+    return f"STATS#MONTHS{_realm(realm)}"
+
+
+def statistics_by_day(realm: str = "real") -> str:
+    return f"STATS#DAYS{_realm(realm)}"
 
 
 def aggregate(month: date) -> str:
@@ -384,7 +409,7 @@ def condition_month(month_text: str, cell: Condition) -> str:
 
 def counted(cell: Condition) -> str:
     """The partition that says which sessions of which students are in a condition's statistics."""
-    return f"{COUNTED_PREFIX}{condition(cell)}"
+    return f"{COUNTED_PREFIX}{condition(cell)}{_realm(cell.realm)}"
 
 
 def spending(scope: str, name: str) -> str:

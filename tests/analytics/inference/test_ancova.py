@@ -34,12 +34,11 @@ def cohort(each: int = 6, *, seed: int = 3) -> pd.DataFrame:
                     "state": "completed",
                     "completed": True,
                     "flagged": False,
-                    "simulated": False,
                     "baseline_score": baseline,
                     "final_score": 20 + 0.8 * baseline + lift + chance.gauss(0, 4),
                 }
             )
-    kinds = {"completed": "boolean", "flagged": "boolean", "simulated": "boolean"}
+    kinds = {"completed": "boolean", "flagged": "boolean"}
     scores = {"baseline_score": "Float64", "final_score": "Float64"}
     return pd.DataFrame(rows).astype({**kinds, **scores, "condition": "category", "state": "category"})
 
@@ -222,12 +221,6 @@ def test_flagged_sessions_stay_unless_asked_otherwise() -> None:
     assert len(ancova.eligible(sessions).sessions) == 144
     without = ancova.eligible(sessions, with_flagged=False)
     assert [(one.reason, one.n) for one in without.exclusions] == [("has a data-quality flag", 1)]
-
-
-def test_simulated_sessions_are_counted_and_can_be_left_out() -> None:
-    sessions = changed(cohort(), 0, simulated=True)
-    assert ancova.analyse(sessions).simulated == 1
-    assert len(ancova.eligible(sessions, with_simulated=False).sessions) == 143
 
 
 # --- too few
