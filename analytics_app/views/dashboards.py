@@ -21,6 +21,7 @@ from django.views.decorators.http import require_GET
 
 from sessions_app import paging, study
 from sessions_app.access import account_audit
+from sessions_app.access.erased import missing_student
 from sessions_app.access.roles import allow, roles_in_view
 from sessions_app.domain.models import Session, Student, readable
 from sessions_app.domain.store import keys
@@ -374,7 +375,7 @@ def _code(student_id: str) -> str:
     try:
         profile: Any = Student.by_id(student_id)
     except Student.DoesNotExist:
-        raise Http404("no such student") from None
+        raise missing_student(student_id) from None
     return str(profile.student_code)
 
 

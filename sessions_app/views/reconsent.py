@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from .. import study
 from ..access import sites
+from ..access.erased import missing_student
 from ..access.roles import actor, allow
 from ..domain.consent import decisions as consent_decisions
 from ..domain.consent.agreement import FormChanged
@@ -34,7 +35,7 @@ def renew(request: HttpRequest, student_id: str) -> HttpResponse:
     try:
         record = ConsentRecord.load(student_id)
     except NoSuchStudent:
-        raise Http404("no such student") from None
+        raise missing_student(student_id) from None
     sites.check_student(request, record.student)
     if record.student.has_withdrawn:
         messages.warning(

@@ -11,12 +11,14 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
+from django.urls import reverse
 
 from sessions_app import study
 from sessions_app.domain.consent import decisions as consent_decisions
 from sessions_app.domain.models import AuditEntry, RenewalDecision, Student, Tombstone
 from sessions_app.domain.participants import erasure
 from sessions_app.domain.session.record import Run
+from sessions_app.views.run.participant_links import new_token
 from support.cast import signed_in, withdraw
 from tests.domain.cast import ADMIN, IRB, NOON, PACKAGE, consent_events, enrol, start_in, with_new_form
 
@@ -322,6 +324,22 @@ def test_addresses_of_an_erased_session_say_so_to_people_and_tablets(client: Cli
     assert page.status_code == 410
     assert student.student_id not in text(page).replace(f"/students/{student.student_id}/", "")
     assert client.get("/run/never-was/").status_code == 404
+
+
+def test_every_address_of_an_erased_student_says_so(client: Client) -> None:
+    student = enrol()
+    run = start_in("L4-I3-S", student)
+    erasure.erase(student.student_id, by=ADMIN, now=NOON, wait=lambda _: None)
+    link = reverse("join", args=[new_token(run.id)])
+    for who, address in (
+        (client, f"/students/{student.student_id}/consent/"),
+        (signed_in("researcher"), f"/dashboards/students/{student.student_id}/"),
+        (Client(), link),
+    ):
+        page = who.get(address)
+        assert (page.status_code, "This student's data were erased" in text(page)) == (410, True), address
+    assert Client().post(link).status_code == 410
+    assert Client().get(reverse("join", args=[new_token("never-was")])).status_code == 404
 
 
 def test_exports_to_be_destroyed_are_named(table: str) -> None:

@@ -24,9 +24,11 @@ from pynamodb.exceptions import PynamoDBException
 
 from ... import qr, study
 from ...access import session_lock
+from ...access.erased import DataErased
 from ...access.roles import actor, allow, public, to_own_device
 from ...domain.consent.agreement import ConsentNotInForce
 from ...domain.models import ParticipantLink
+from ...domain.participants import erasure
 from ...domain.session import devices, location_check
 from ...domain.session.record import Run, SessionClosed, SessionNotFound
 from ...domain.store.transactions import Busy
@@ -50,11 +52,15 @@ def new_token(session_id: str) -> str:
 
 
 def opened(token: str) -> tuple[Run, ParticipantLink]:
-    """One query, and none for a token that was not made here. Raises NoSuchLink."""
+    """One query, and none for a token that was not made here. Raises NoSuchLink, or DataErased."""
     try:
         session_id = signer().unsign(token).rpartition(".")[0]
         run = Run.load(session_id)
-    except (BadSignature, SessionNotFound):
+    except BadSignature:
+        raise NoSuchLink from None
+    except SessionNotFound:
+        if erasure.is_erased_session(session_id):
+            raise DataErased from None
         raise NoSuchLink from None
     link = devices.link_of(run, location_check.token_hash(token))
     if link is None:
