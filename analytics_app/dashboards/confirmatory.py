@@ -152,9 +152,9 @@ def _draws(realm: str) -> Iterator[redraw.Draw]:
             student = entry.student_id
             if student is None or student in seen or entry.method == "continued":
                 continue
-            if _realm_of(entry.stratum) == realm:
+            if _realm_of(entry.stratum) == realm and (draw := _draw(entry, student)):
                 seen.add(student)
-                yield _draw(entry, student)
+                yield draw
 
 
 def _realm_of(stratum: str | None) -> str:
@@ -162,9 +162,13 @@ def _realm_of(stratum: str | None) -> str:
     return first if first in REALMS else "real"
 
 
-def _draw(entry: AllocationEntry, student: str) -> redraw.Draw:
-    condition = keys.Condition.from_code(entry.condition_code)
-    could = {keys.Condition.from_code(code).arm for code in entry.candidates or ()}
+def _draw(entry: AllocationEntry, student: str) -> redraw.Draw | None:
+    """None of an entry that names no condition: its student counts as one without a logged draw."""
+    try:
+        condition = keys.Condition.from_code(entry.condition_code or "")
+        could = {keys.Condition.from_code(code).arm for code in entry.candidates or ()}
+    except keys.BadKey:
+        return None
     drawable = allocation.candidates(location=condition.location, counts=entry.counts or {})
     return redraw.Draw(
         student_id=student,

@@ -263,7 +263,7 @@ def flow(plan: AnalysisPlan, people: Sequence[Participant]) -> list[Flow]:
 def _flow(plan: AnalysisPlan, kind: str, people: Sequence[Participant]) -> Flow:
     excluded = [one for one in people if one.flags & frozenset(plan.exclusions) and not one.has_withdrawn]
     rest = [one for one in people if one not in excluded]
-    lost = Counter(LOST[one.state] for one in rest if not one.is_analyzed)
+    lost = Counter(LOST.get(one.state, one.state) for one in rest if not one.is_analyzed)
     return Flow(
         type=kind,
         allocated=len(people),

@@ -14,7 +14,7 @@ from analytics_app.views import results
 from sessions_app import study
 from sessions_app.domain import analysis_plan
 from sessions_app.domain.audit.log import Actor
-from sessions_app.domain.models import AuditEntry, Session
+from sessions_app.domain.models import AllocationEntry, AuditEntry, Session
 from support.cast import signed_in
 from tests.analytics import cohort
 
@@ -133,3 +133,18 @@ def test_the_mask_is_the_same_for_all_and_names_both_arms(table: str) -> None:
     assert sorted(arms) == ["dynamic", "static"]
     assert sorted(arms.values()) == ["A", "B"]
     assert arms == results.masked_arms(study.package().plan)
+
+
+def test_an_entry_of_the_log_without_a_condition_is_no_draw(table: str) -> None:
+    for number, code in enumerate(("L1-I1-S", "L9-I1-S", "")):
+        AllocationEntry.new(
+            location="on-site",
+            session_id=f"x{number}",
+            at=study.now(),
+            student_id=f"s{number}",
+            condition_code=code,
+            method="balanced",
+            by="x",
+            candidates=[],
+        ).save()
+    assert [draw.student_id for draw in confirmatory.read("real").draws] == ["s0"]
