@@ -144,10 +144,20 @@ def review_chip(state: str | None) -> SafeString:
     return chip(review_words(state), REVIEW_TONES.get(state or "awaiting", ""))
 
 
+US_ZONES = {
+    "America/New_York": "Eastern Time",
+    "America/Chicago": "Central Time",
+    "America/Denver": "Mountain Time",
+    "America/Phoenix": "Mountain Time",
+    "America/Los_Angeles": "Pacific Time",
+}
+
+
 @register.simple_tag
 def zone_name() -> str:
-    """The study's time zone, for pages that show local times."""
-    return str(study.zone())
+    """The study's time zone, as people there call it."""
+    zone = str(study.zone())
+    return US_ZONES.get(zone, zone)
 
 
 @register.filter
