@@ -161,5 +161,11 @@ def zone_name() -> str:
 
 
 @register.filter
+def in_feet(meters: float) -> str:
+    """`164 ft (50 m)`."""
+    return f"{meters / 0.3048:.0f} ft ({meters:.0f} m)"
+
+
+@register.filter
 def flag_meaning(flag: str) -> str:
     return session_timeline.FLAG_MEANINGS.get(flag, "This flag is not one of the study's.")

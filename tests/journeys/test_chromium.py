@@ -215,7 +215,7 @@ def test_a_whole_session_on_site_with_questions_by_the_model(visit: Visit, site:
     expect(page.locator("[name=code]")).to_have_value(student_code)
     guide.choose(student_code, "on-site")
     expect(page.locator("#gps-state .chip")).to_have_text("inside")
-    expect(page.locator("#gps-accuracy")).to_have_text("8 m")
+    expect(page.locator("#gps-accuracy")).to_have_text("26 ft (8 m)")
     guide.look("start-check")
     session_id = guide.start("L1-I1-D")
 
