@@ -2,6 +2,7 @@ from django.urls import path
 
 from .views import (
     audit,
+    class_consent,
     consent,
     consent_forms,
     home,
@@ -27,6 +28,7 @@ urlpatterns = [
     path("rosters/new/", rosters.new, name="roster_new"),
     path("rosters/template.csv", rosters.template, name="roster_template"),
     path("rosters/<slug:roster_id>/", rosters.show, name="roster"),
+    path("rosters/<slug:roster_id>/consent/", class_consent.consent, name="roster_consent"),
     path("rosters/<slug:roster_id>/print/", rosters.printout, name="roster_print"),
     path("consent/", consent.index, name="consent_list"),
     path("consent/export.csv", consent.export, name="consent_export"),

@@ -74,8 +74,12 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, frozenset[str], str], ...]]] = {
         ("FA", NONE, "learning_profile.{depth_preference learning_style prior_knowledge_topics}"),
     ),
     "consent_event": (
-        ("FRIA", NONE, "student_id event_id kind action form_id form_version form_sha256 relation method"),
-        ("FRIA", NONE, "affirmed data_sharing data_kept attested_by at outcome reason"),
+        (
+            "FRIA",
+            NONE,
+            "student_id event_id kind action form_id form_version form_sha256 relation method",
+        ),
+        ("FRIA", NONE, "signed_on affirmed data_sharing data_kept attested_by at outcome reason"),
     ),
     "form_text": (("FRIA", NONE, "kind form_id version title text first_used"),),
     "renewal_decision": (

@@ -39,6 +39,7 @@ WORDS = {
     "student.adopt": "adopted a student enrolled by another program",
     "student.erase": "erased a student's data",
     "roster.import": "imported a class list",
+    "roster.refuse": "counted a refusal in a class",
     "consent.list": "viewed the list of consents",
     "consent.view": "looked at a consent record",
     "consent.review": "reviewed a consent",

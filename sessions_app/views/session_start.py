@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import ua_parser
 from django import forms
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from pynamodb.exceptions import PynamoDBException
@@ -22,6 +26,7 @@ from ..domain.consent import decisions as consent_decisions
 from ..domain.consent.agreement import ConsentNotInForce
 from ..domain.content.package import Location
 from ..domain.models import DirectoryEntry, Session, Student
+from ..domain.participants import codes
 from ..domain.session import location_check, open_session
 from ..domain.session import start as session_start
 from ..domain.session.record import Run
@@ -34,6 +39,7 @@ from ..presenters import session_timeline
 from .store_unavailable import NOT_FIELDS, while_away
 
 CODES_OFFERED = 50
+MAX_MEANT = 5
 NO_POSITION = "There is no position yet. Allow this site to see where the tablet is, then check again."
 
 
@@ -58,7 +64,10 @@ class WhoForm(forms.Form):
         set_choices(self, "place", [(place.key, f"{place.code}  {place.name}") for place in places])
 
     def clean_code(self) -> str:
-        return str(self.cleaned_data["code"]).strip().lower()
+        code = codes.as_stored(self.cleaned_data["code"])
+        if not code:
+            raise ValidationError("A code looks like river-oak-7.")
+        return code
 
 
 class StartForm(StepForm):
@@ -111,13 +120,18 @@ def away(request: HttpRequest) -> HttpResponse:
 @while_away(away)
 def new(request: HttpRequest) -> HttpResponse:
     """First who and where, then the check of the place and the start."""
+    if set(request.GET) == {"code"} and request.method == "GET" and "start_place" in request.session:
+        query = {"code": request.GET["code"], "place": request.session["start_place"]}
+        return redirect(f"{reverse('session_new')}?{urlencode(query)}")
     chosen = WhoForm(request.GET if "place" in request.GET else None, initial=_preset(request))
     if not chosen.is_bound or not chosen.is_valid():
         return _who(request, chosen, 422 if chosen.is_bound else 200)
-    student = _student(request, chosen.cleaned_data["code"])
+    code = chosen.cleaned_data["code"]
+    student = _student(request, code)
     if student is None:
         chosen.add_error("code", "No student has this code. Look at the paper list, or enroll the student.")
-        return _who(request, chosen, 404)
+        return _who(request, chosen, 404, meant=_meant(request, code))
+    request.session["start_place"] = chosen.cleaned_data["place"]
     place = study.package().location(chosen.cleaned_data["place"])
     if request.method == "POST":
         return _start(request, student, place)
@@ -136,8 +150,23 @@ def _page(student: Student) -> str:
     return f"start/{student.student_id}"
 
 
+def _meant(request: HttpRequest, code: str) -> list[str]:
+    """Codes of own students that begin so, or that this one may be a misspelling of."""
+    begun = DirectoryEntry.with_code(code, limit=CODES_OFFERED, page_size=CODES_OFFERED) if code else ()
+    found = [str(entry.student_code) for entry in begun if isinstance(entry, DirectoryEntry)]
+    offered = (each for each in [*found, *codes.similar(code)] if _student(request, each))
+    return list(islice(offered, MAX_MEANT))
+
+
 def _preset(request: HttpRequest) -> dict[str, str]:
-    """A link from a student's page brings the student's id."""
+    """A card brings the code, a link from a student's page the student's id; the place is the last one."""
+    place = {"place": request.session["start_place"]} if "start_place" in request.session else {}
+    if "code" in request.GET:
+        return place | {"code": codes.as_stored(request.GET["code"][:60])}
+    return place | _preset_student(request)
+
+
+def _preset_student(request: HttpRequest) -> dict[str, str]:
     student_id = request.GET.get("student", "")
     try:
         student = Student.by_id(student_id) if student_id else None
@@ -172,8 +201,10 @@ def _codes(request: HttpRequest) -> list[str]:
     return [entry.student_code for entry in found if isinstance(entry, DirectoryEntry)][:CODES_OFFERED]
 
 
-def _who(request: HttpRequest, form: forms.Form, status: int = 200) -> HttpResponse:
-    context = {"form": form, "codes": _codes(request)}
+def _who(
+    request: HttpRequest, form: forms.Form, status: int = 200, *, meant: Sequence[str] = ()
+) -> HttpResponse:
+    context = {"form": form, "codes": _codes(request), "meant": meant}
     return render(request, "sessions/new.html", context, status=status)
 
 

@@ -12,6 +12,7 @@ import pytest
 from sessions_app.domain.models import AuditEntry, Roster, RosterEntry, Student
 from sessions_app.domain.participants import codes, enrolment, erasure, roster_csv, rosters
 from sessions_app.domain.store import keys
+from sessions_app.domain.store.transactions import Refused
 
 from .cast import AGES, FACILITATOR, NOON, PACKAGE, agreements
 
@@ -164,6 +165,20 @@ def test_enrollment_takes_over_the_code_and_repeats_harmlessly(table: str) -> No
     found = RosterEntry.with_code(str(entry.student_code))
     assert found
     assert found.enrolled_at == NOON
+
+
+def test_a_refusal_is_counted_once_and_leaves_no_trace_of_whose_it_was(
+    table: str, everything: Everything
+) -> None:
+    roster = store()
+    entry = roster.entries()[1]
+    assert rosters.count_refusal(roster, entry, by=FACILITATOR, now=NOON)
+    assert not rosters.count_refusal(roster, entry, by=FACILITATOR, now=NOON)
+    assert Roster.by_id(roster.roster_id).refusals == 1
+    assert str(entry.student_code) not in str(everything())
+    assert any(item.get("action") == "roster.refuse" for item in everything())
+    with pytest.raises(Refused, match="roster"):
+        enrolled(entry)
 
 
 def test_an_entry_is_erased_with_its_student(table: str) -> None:

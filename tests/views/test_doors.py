@@ -45,6 +45,7 @@ DOORS: dict[str, set[str]] = {
     "roster_template": {F, A},
     "roster": {F, A},
     "roster_print": {F, A},
+    "roster_consent": {F, A},
     "consent_renew": {F, A},
     "withdraw": {F, I, A},
     "consent_list": {I, A},

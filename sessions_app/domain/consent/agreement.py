@@ -31,13 +31,17 @@ class FormChanged(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """What a person said to a form that was in front of them. `sha256` is of the text that was shown."""
+    """What a person said to a form that was in front of them. `sha256` is of the text that was shown.
+
+    `signed_on` is the date on a paper.
+    """
 
     kind: str
     sha256: str
     relation: str
     method: str
     agrees: bool
+    signed_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ def agreed(
                 form_sha256=form.sha256,
                 relation=agreement.relation,
                 method=agreement.method,
+                signed_on=agreement.signed_on,
                 affirmed=True,
                 data_sharing=data_sharing,
                 attested_by=by.name,

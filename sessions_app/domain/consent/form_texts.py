@@ -8,7 +8,7 @@ from datetime import datetime
 from pynamodb.exceptions import PutError
 
 from ..content.package import ConsentForm
-from ..models import FormText, Item
+from ..models import FormText, Item, RenewalDecision
 
 # What this process has seen stored, by table: a text under its SHA-256 never changes.
 KEPT: set[tuple[str, str]] = set()
@@ -24,6 +24,28 @@ def keep(forms: Iterable[ConsentForm], *, now: datetime) -> None:
         if known not in KEPT:
             _keep(form, now)
             KEPT.add(known)
+
+
+def versions(current: ConsentForm) -> list[ConsentForm]:
+    """The texts that a paper of this kind may hold: today's first, then earlier ones, newest first.
+
+    Where re-consent was required, texts older than that are no choice.
+    """
+    texts = [text for text in FormText.all() if text.kind == current.kind and text.sha256 != current.sha256]
+    found = [current]
+    for text in reversed(texts):
+        if RenewalDecision.about(found[-1].sha256) is not None:
+            break
+        found.append(
+            ConsentForm(
+                kind=current.kind,
+                form_id=text.form_id,
+                version=text.version,
+                title=text.title,
+                text=text.text,
+            )
+        )
+    return found
 
 
 def _keep(form: ConsentForm, now: datetime) -> None:

@@ -34,6 +34,7 @@ ACTIONS = (
     "student.adopt",
     "student.erase",
     "roster.import",
+    "roster.refuse",
     "consent.list",
     "consent.view",
     "consent.review",

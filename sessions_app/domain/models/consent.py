@@ -39,6 +39,7 @@ class ConsentEvent(Item, discriminator="consent_event"):
     form_sha256 = Text(null=True, pattern=SHA256)
     relation = Text(choices=RELATIONS, null=True)
     method = Text(choices=METHODS, null=True)
+    signed_on = Text(null=True, pattern=r"\d{4}-\d{2}-\d{2}")
     affirmed = Flag(null=True)
     data_sharing = Flag(null=True)
     data_kept = Flag(null=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ..audit import log as audit_log
 from ..audit.log import Actor
-from ..models import DirectoryEntry, Roster, RosterEntry, readable
+from ..models import DirectoryEntry, Roster, RosterEntry, School, readable
 from ..store import keys
 from ..store.transactions import Refused, Transaction
 from .codes import new_code
@@ -41,6 +41,8 @@ def store(sheet: Sheet, *, name: str, school: str, source: random.Random, by: Ac
         roster, transaction = _roster(sheet, name, school, by, now), Transaction()
         transaction.create("roster", roster)
         _add_entries(transaction, roster, sheet.rows, source)
+        known = School.named(school)
+        transaction.upsert("school", known, [School.name.set(known.name), School.entity_type.set(School)])
         audit_log.note(
             transaction,
             "roster.import",
@@ -103,3 +105,16 @@ def _stored(wanted: Roster) -> Roster:
     if found.rows_sha256 != wanted.rows_sha256:
         raise NameTaken("The school has a list of this name with other students. Choose another name.")
     return found
+
+
+def count_refusal(roster: Roster, entry: RosterEntry, *, by: Actor, now: datetime) -> bool:
+    """The entry goes and one more refusal is counted; False where it went before. Raises Busy."""
+    transaction = Transaction()
+    transaction.delete("entry", entry, RosterEntry.enrolled_at.does_not_exist())
+    transaction.update("roster", roster, [Roster.refusals.set(Roster.refusals + 1)])
+    audit_log.note(transaction, "roster.refuse", by=by, now=now, subject=str(roster.roster_id))
+    try:
+        transaction.commit()
+    except Refused:
+        return False
+    return True
