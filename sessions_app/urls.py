@@ -29,6 +29,7 @@ urlpatterns = [
     path("rosters/template.csv", rosters.template, name="roster_template"),
     path("rosters/<slug:roster_id>/", rosters.show, name="roster"),
     path("rosters/<slug:roster_id>/consent/", class_consent.consent, name="roster_consent"),
+    path("rosters/<slug:roster_id>/remove/", rosters.remove, name="roster_remove"),
     path("rosters/<slug:roster_id>/print/", rosters.printout, name="roster_print"),
     path("consent/", consent.index, name="consent_list"),
     path("consent/export.csv", consent.export, name="consent_export"),

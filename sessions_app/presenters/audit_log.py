@@ -40,6 +40,7 @@ WORDS = {
     "student.erase": "erased a student's data",
     "roster.import": "imported a class list",
     "roster.refuse": "counted a refusal in a class",
+    "roster.remove": "removed who had not enrolled from a class",
     "consent.list": "viewed the list of consents",
     "consent.view": "looked at a consent record",
     "consent.review": "reviewed a consent",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from pynamodb.exceptions import PynamoDBException
 
 from .. import paging, qr, study
@@ -79,6 +80,21 @@ def printout(request: HttpRequest, roster_id: str) -> HttpResponse:
     start = request.build_absolute_uri(reverse("session_new"))
     cards = [(entry, qr.svg(f"{start}?code={entry.student_code}")) for entry in roster.entries()]
     return render(request, "rosters/print.html", {"roster": roster, "cards": cards})
+
+
+@allow("facilitator", "admin")
+@require_POST
+@while_away(nothing_shown)
+def remove(request: HttpRequest, roster_id: str) -> HttpResponse:
+    """The facts of students who did not enroll are no longer needed."""
+    roster = load(request, roster_id)
+    try:
+        count = rosters.remove_unenrolled(roster, by=actor(request), now=study.now())
+    except Busy:
+        messages.error(request, "Others are changing this list right now, so nothing was removed. Try again.")
+        return redirect("roster", roster_id)
+    messages.success(request, f"{count} student{'s' * (count != 1)} removed from {roster.name}.")
+    return redirect("roster_list")
 
 
 @allow("facilitator", "admin")

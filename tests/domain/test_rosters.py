@@ -190,3 +190,38 @@ def test_an_entry_is_erased_with_its_student(table: str) -> None:
 def _places(student: Student) -> list[tuple[str, str]]:
     erasure.bury(student.student_id, by=FACILITATOR, now=NOON)
     return list(erasure.places(erasure._remember(student.student_id, student)))
+
+
+def test_who_has_not_enrolled_is_removed_and_the_rest_stays(everything: Everything) -> None:
+    roster = store()
+    first, second, third = roster.entries()
+    student = enrolled(first)
+    assert rosters.count_refusal(roster, second, by=FACILITATOR, now=NOON)
+    assert rosters.remove_unenrolled(roster, by=FACILITATOR, now=NOON) == 1
+    assert [entry.student_id for entry in roster.entries()] == [student.student_id]
+    assert Roster.by_id(str(roster.roster_id)).refusals == 1
+    assert str(third.student_id) not in str(everything())
+    assert rosters.remove_unenrolled(roster, by=FACILITATOR, now=NOON) == 0
+
+
+def test_a_list_from_which_nobody_enrolled_or_refused_goes_whole(everything: Everything) -> None:
+    roster = store()
+    assert rosters.remove_unenrolled(roster, by=FACILITATOR, now=NOON) == 3
+    left = [item for item in everything() if "roster" in item["entity_type"]]
+    assert left == []
+    actions = [item.action for item in AuditEntry.on_day(NOON.date()) if isinstance(item, AuditEntry)]
+    assert sorted(actions) == ["roster.import", "roster.remove"]
+    store()  # under the same name again
+
+
+def test_enrolling_and_removing_at_once_lose_nobody_who_enrolled() -> None:
+    roster = store()
+    entries = roster.entries()
+    with ThreadPoolExecutor(4) as together:
+        enrolling = [together.submit(enrolled, entry) for entry in entries]
+        removing = together.submit(rosters.remove_unenrolled, roster, by=FACILITATOR, now=NOON)
+        done = [future.result() for future in enrolling if not future.exception()]
+        removed = removing.result()
+    kept = {entry.student_id for entry in roster.entries() if entry.enrolled_at}
+    assert kept == {student.student_id for student in done}
+    assert len(kept) + removed == len(entries)

@@ -46,6 +46,7 @@ DOORS: dict[str, set[str]] = {
     "roster": {F, A},
     "roster_print": {F, A},
     "roster_consent": {F, A},
+    "roster_remove": {F, A},
     "consent_renew": {F, A},
     "withdraw": {F, I, A},
     "consent_list": {I, A},

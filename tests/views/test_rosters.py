@@ -224,3 +224,12 @@ def test_a_beginning_or_a_misspelling_offers_the_code(client: Client) -> None:
     wrong = client.get("/sessions/new/", {"code": f"{first}{first[-1]}-{rest}", "place": "home"})
     assert f"?code={code}&amp;place=home" in wrong.content.decode()
     assert client.get("/sessions/new/", {"code": "-", "place": "home"}).status_code == 422
+
+
+def test_who_has_not_enrolled_can_be_removed(client: Client) -> None:
+    address = imported(client)
+    assert "Remove 2 students" in client.get(address).content.decode()
+    answer = client.post(f"{address}remove/", follow=True)
+    assert "2 students removed from Period 3." in answer.content.decode()
+    assert stored() == []
+    assert client.post(f"{address}remove/").status_code == 404

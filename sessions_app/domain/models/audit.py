@@ -35,6 +35,7 @@ ACTIONS = (
     "student.erase",
     "roster.import",
     "roster.refuse",
+    "roster.remove",
     "consent.list",
     "consent.view",
     "consent.review",

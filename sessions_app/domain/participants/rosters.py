@@ -10,7 +10,7 @@ from ..audit import log as audit_log
 from ..audit.log import Actor
 from ..models import DirectoryEntry, Roster, RosterEntry, School, readable
 from ..store import keys
-from ..store.transactions import Refused, Transaction
+from ..store.transactions import Busy, Refused, Transaction
 from .codes import new_code
 from .roster_csv import Row, Sheet
 
@@ -118,3 +118,28 @@ def count_refusal(roster: Roster, entry: RosterEntry, *, by: Actor, now: datetim
     except Refused:
         return False
     return True
+
+
+def remove_unenrolled(roster: Roster, *, by: Actor, now: datetime) -> int:
+    """How many entries went: those of students who are not enrolled. Raises Busy.
+
+    The list itself goes, too, unless somebody enrolled from it or a refusal was counted.
+    """
+    for _ in range(TRIES):
+        roster, entries = Roster.by_id(str(roster.roster_id)), roster.entries()
+        gone = [entry for entry in entries if entry.enrolled_at is None]
+        transaction = Transaction()
+        for entry in gone:
+            transaction.delete("entry", entry, RosterEntry.enrolled_at.does_not_exist())
+        if len(gone) == len(entries) and not roster.refusals:
+            transaction.delete("roster", roster, Roster.refusals == 0)
+        details = {"students": len(gone)}
+        audit_log.note(
+            transaction, "roster.remove", by=by, now=now, subject=str(roster.roster_id), old=details
+        )
+        try:
+            transaction.commit()
+        except Refused:
+            continue  # somebody enrolled or refused meanwhile
+        return len(gone)
+    raise Busy("other writes were in the way; nothing was removed")
