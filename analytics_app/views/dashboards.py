@@ -58,8 +58,13 @@ def _form(request: HttpRequest, *names: str) -> ChosenForm:
     return ChosenForm(request.GET, names=names, today=study.now().date())
 
 
-def _show(request: HttpRequest, name: str, form: ChosenForm | None, **more: Any) -> HttpResponse:
-    """A page with its filters; of a form with faults only the filters, which say what is wrong."""
+def _show(
+    request: HttpRequest, name: str, form: ChosenForm | None, *, empty: bool = False, **more: Any
+) -> HttpResponse:
+    """A page with its filters; of a form with faults only the filters, which say what is wrong.
+
+    Where no session was found (`empty`), the page offers the simulated ones.
+    """
     valid = form is None or form.is_valid()
     context = {
         "form": form,
@@ -70,7 +75,7 @@ def _show(request: HttpRequest, name: str, form: ChosenForm | None, **more: Any)
         "realm": form.value("realm") if form and valid else "",
         "real_query": form.query_in("real") if form and valid else "",
         "simulated_query": form.query_in("simulated") if form and valid else "",
-        "others": _simulated(form) if form and valid else 0,
+        "others": _simulated(form) if form and valid and empty else 0,
         "status": worker_status.recent(study.now()),
         **more,
     }
@@ -92,9 +97,9 @@ def _figure(name: str, rows: Rows, query: str) -> Figure:
 
 
 def _simulated(form: ChosenForm) -> int:
-    """How many simulated sessions there are where there is no real one; 0 where nobody needs to know."""
+    """How many simulated sessions there are in place of the real ones that were asked for."""
     asked = form.chosen()
-    return 0 if asked.realm != "real" or asked.read() else asked.sessions_elsewhere()
+    return asked.sessions_elsewhere() if asked.realm == "real" else 0
 
 
 # --- overview
@@ -118,7 +123,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     else:
         names = ("gain_by_condition", "participant_flow", "allocation_balance")
         figures = _figures(names, read, form.whole_query)
-        response = _show(request, "dashboard", form, **context, figures=figures)
+        response = _show(request, "dashboard", form, empty=not read, **context, figures=figures)
     patch_vary_headers(response, ["HX-Request"])
     return response
 
@@ -172,6 +177,7 @@ def conditions(request: HttpRequest) -> HttpResponse:
         request,
         "dashboard_conditions",
         form,
+        empty=not read,
         table=tables.heat_map(read),
         arms=tables.ARMS,
         small=tables.SMALL,
@@ -206,6 +212,7 @@ def condition(request: HttpRequest, code: str) -> HttpResponse:
         request,
         "dashboard_condition",
         form,
+        empty=not found.sessions,
         here="dashboard_conditions",
         cell=cell,
         found=tables.Told(found),
@@ -272,6 +279,7 @@ def locations(request: HttpRequest) -> HttpResponse:
         request,
         "dashboard_locations",
         form,
+        empty=not read,
         table=tables.locations(read),
         figures=_figures(("gain_by_condition",), read, form.whole_query),
     )
@@ -292,6 +300,7 @@ def interventions(request: HttpRequest) -> HttpResponse:
         request,
         "dashboard_interventions",
         form,
+        empty=not read,
         by_type={kind: tables.Told(figures) for kind, figures in by_type.items()},
         table=tables.static_against_dynamic(by_type),
         figures=_figures(("question_quality",), read, form.whole_query),
@@ -310,16 +319,18 @@ def time(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _show(request, "dashboard_time", form)
     asked, unit = form.chosen(), form.value("unit") or "month"
+    figures = _over_time(asked, unit, form.whole_query)
     return _show(
         request,
         "dashboard_time",
         form,
+        empty=all(figure.empty for figure in figures.values()),
         unit=unit,
         first_day=asked.first_day,
         last_day=asked.last_day,
         was_cut=asked.was_cut,
         most_days=selection.MAX_DAYS,
-        figures=_over_time(asked, unit, form.whole_query),
+        figures=figures,
     )
 
 
@@ -398,6 +409,7 @@ def ai(request: HttpRequest) -> HttpResponse:
         request,
         "dashboard_ai",
         form,
+        empty=not read,
         silent=budget.health(study.now()),
         tutor=tables.tutor(merge(read)),
         by_month=tables.tutor_by(sources.by_month(dynamic)),
@@ -427,6 +439,7 @@ def inference(request: HttpRequest) -> HttpResponse:
         request,
         "dashboard_inference",
         form,
+        empty=not outcome.analysis.considered,
         outcome=outcome,
         told=outcome.analysis,
         result=outcome.analysis.result,

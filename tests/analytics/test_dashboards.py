@@ -219,6 +219,16 @@ def test_figures_that_are_not_real_say_so_on_top(client: Client, address: str) -
 
 def test_where_only_simulated_sessions_are_pages_offer_them(client: Client) -> None:
     add("L1-I1-D", start=cohort.NOON, simulated=True)
+    for name in (
+        "conditions/",
+        "locations/",
+        "interventions/",
+        "time/",
+        "time/?unit=day",
+        "ai/",
+        "inference/",
+    ):
+        assert "No real sessions yet. 1 simulated session: show it" in text(client.get(f"/dashboards/{name}"))
     page = client.get("/dashboards/?location=on-site")
     assert "No real sessions yet. 1 simulated session: show it" in text(page)
     assert "?location=on-site&amp;realm=simulated" in page.content.decode()

@@ -224,6 +224,7 @@ def test_the_irb_sees_consent_and_nothing_of_sessions(table: str) -> None:
     assert {urlsplit(link).path for link in links(irb.get("/records/")) if link.startswith("/records/")} == {
         "/records/find/",
         "/records/consent_event/",
+        "/records/roster/",
         "/records/student_directory_entry/",
         "/records/student_profile/",
     } - {"/records/find/"}
